@@ -1,0 +1,4 @@
+//! Contracts through their public face.
+
+mod effective;
+mod wire;

@@ -1,0 +1,256 @@
+//! The bailiwicks of the agents that have called: opened at first use, kept while they are used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bailiwick_model::config::Limits;
+use bailiwick_model::manifest::{Manifest, ModuleEntry};
+use bailiwick_model::{AgentId, AgentType, OrgId, Sensitive};
+use bailiwick_modules::{Credentials, ModuleRegistry, ModuleSetup, ToolModule};
+use bailiwick_store::{AuditKey, Scope, Store};
+use secrecy::SecretString;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::bailiwick::{Bailiwick, Parts};
+use crate::catalog::{Tool, module_tools};
+use crate::changes::Changes;
+use crate::credentials;
+use crate::gateway::OrganisationPlaces;
+use crate::limits::Places;
+use crate::lock::Lock;
+use crate::mask::Mask;
+use crate::servers::{Server, Workshop};
+
+/// Most bailiwicks held at once; beyond it the longest unused one is closed.
+const AGENTS_MAX: usize = 10_000;
+
+type Key = (OrgId, AgentId, AgentType);
+
+/// What bailiwicks are opened with.
+pub(crate) struct Agents {
+    manifests: HashMap<AgentType, Arc<Manifest>>,
+    modules: ModuleRegistry,
+    servers: Vec<Arc<Server>>,
+    workshop: Arc<Workshop>,
+    environment: Arc<std::collections::BTreeMap<String, String>>,
+    mask: Arc<Mask>,
+    changes: Arc<Changes>,
+    store: Store,
+    /// The installation's own organisation.
+    home: OrgId,
+    limits: Limits,
+    organisations: OrganisationPlaces,
+    name_max: usize,
+    open: Lock<HashMap<Key, Arc<Seat>>>,
+}
+
+/// One agent's place; opened once, however many calls come at the same time.
+struct Seat {
+    cell: OnceCell<Opened>,
+    used: Lock<Instant>,
+}
+
+struct Opened {
+    bailiwick: Arc<Bailiwick>,
+    modules: Vec<Arc<dyn ToolModule>>,
+    /// Watchers of the servers that the agent's own manifest names; they end with the seat.
+    _watchers: JoinSet<()>,
+    own_servers: Vec<Arc<Server>>,
+}
+
+/// The parts that [`Agents::new`] takes.
+pub(crate) struct AgentsSetup {
+    pub(crate) manifests: HashMap<AgentType, Arc<Manifest>>,
+    pub(crate) modules: ModuleRegistry,
+    pub(crate) servers: Vec<Arc<Server>>,
+    pub(crate) workshop: Arc<Workshop>,
+    pub(crate) environment: Arc<std::collections::BTreeMap<String, String>>,
+    pub(crate) mask: Arc<Mask>,
+    pub(crate) changes: Arc<Changes>,
+    pub(crate) store: Store,
+    pub(crate) home: OrgId,
+    pub(crate) limits: Limits,
+    pub(crate) organisations: OrganisationPlaces,
+    pub(crate) name_max: usize,
+}
+
+impl Agents {
+    pub(crate) fn new(setup: AgentsSetup) -> Self {
+        let AgentsSetup { manifests, modules, servers, workshop, environment, mask, changes, store, home, limits, organisations, name_max } =
+            setup;
+        Self {
+            manifests,
+            modules,
+            servers,
+            workshop,
+            environment,
+            mask,
+            changes,
+            store,
+            home,
+            limits,
+            organisations,
+            name_max,
+            open: Lock::default(),
+        }
+    }
+
+    /// The bailiwick of the agent behind `scope`.
+    ///
+    /// # Errors
+    /// One line for the agent when its manifest or a module cannot be opened; the cause is logged.
+    pub(crate) async fn get(&self, scope: &Scope) -> Result<Arc<Bailiwick>, String> {
+        let seat = self.seat(scope);
+        match seat.cell.get_or_try_init(|| self.open(scope)).await {
+            Ok(opened) => Ok(opened.bailiwick.clone()),
+            Err(cause) => {
+                warn!(agent_id = %scope.agent_id(), agent_type = %scope.agent_type(), %cause, "the agent's manifest cannot be opened");
+                Err(cause)
+            }
+        }
+    }
+
+    fn seat(&self, scope: &Scope) -> Arc<Seat> {
+        let key = (scope.org().clone(), scope.agent_id().clone(), scope.agent_type().clone());
+        let mut open = self.open.lock();
+        if let Some(seat) = open.get(&key) {
+            *seat.used.lock() = Instant::now();
+            return seat.clone();
+        }
+        if open.len() >= AGENTS_MAX {
+            let oldest = open.iter().min_by_key(|(_, seat)| *seat.used.lock()).map(|(key, _)| key.clone());
+            oldest.and_then(|key| open.remove(&key));
+        }
+        let seat = Arc::new(Seat { cell: OnceCell::new(), used: Lock::new(Instant::now()) });
+        open.insert(key, seat.clone());
+        seat
+    }
+
+    async fn open(&self, scope: &Scope) -> Result<Opened, String> {
+        let manifest = self.manifests.get(scope.agent_type());
+        let manifest = manifest.ok_or_else(|| format!("no manifest for agent type `{}`", scope.agent_type()))?.clone();
+        let audit_key = self.store.audit_key(scope).await.map_err(|error| format!("{}; {}", error.message(), error.remedy()))?;
+        let secrets = credentials::read(&manifest.credentials, &self.environment).await?;
+        let mut modules = Vec::new();
+        let mut tools = Vec::new();
+        let mut own_servers = Vec::new();
+        for entry in &manifest.modules {
+            if let Some(proxy) = &entry.proxy {
+                let made = self.workshop.proxy(&entry.key, proxy, &|name| secrets.get(name).cloned());
+                own_servers.push(made.map_err(|unfit| format!("module `{}`: {}; {}", entry.key, unfit.message, unfit.remedy))?);
+                continue;
+            }
+            match self.open_module(scope, entry, &secrets).await {
+                Ok(module) => {
+                    let places = Arc::new(Places::new("module", self.limits.in_flight_per_module_max, &self.limits));
+                    tools.extend(module_tools(&entry.key.as_str().into(), &module, &places, self.name_max));
+                    modules.push(module);
+                }
+                Err(cause) if entry.optional => warn!(module = %entry.key, %cause, "optional module left out"),
+                Err(cause) => return Err(format!("module `{}`: {cause}", entry.key)),
+            }
+        }
+        Ok(self.assemble(scope, manifest, modules, tools, own_servers, audit_key))
+    }
+
+    fn assemble(
+        &self,
+        scope: &Scope,
+        manifest: Arc<Manifest>,
+        modules: Vec<Arc<dyn ToolModule>>,
+        module_tools: Vec<Arc<Tool>>,
+        own_servers: Vec<Arc<Server>>,
+        audit_key: AuditKey,
+    ) -> Opened {
+        let mut watchers = JoinSet::new();
+        for server in &own_servers {
+            watchers.spawn(server.clone().watch(self.changes.clone(), self.mask.clone()));
+        }
+        let granted = self.servers.iter().filter(|s| s.serves(scope.org()) && manifest.servers.iter().any(|grant| grant.name == *s.name()));
+        let servers = granted.chain(&own_servers).cloned().collect();
+        let parts = Parts {
+            manifest,
+            module_tools,
+            servers,
+            changes: self.changes.clone(),
+            limits: self.limits.clone(),
+            organisation: self.organisations.of(scope.org()),
+            audit_key,
+        };
+        Opened { bailiwick: Arc::new(Bailiwick::new(parts)), modules, _watchers: watchers, own_servers }
+    }
+
+    async fn open_module(
+        &self,
+        scope: &Scope,
+        entry: &ModuleEntry,
+        secrets: &HashMap<String, Sensitive>,
+    ) -> Result<Arc<dyn ToolModule>, String> {
+        let kind = self.modules.get(&entry.kind).ok_or_else(|| format!("this build has no module `{}`", entry.kind))?.clone();
+        let credentials = lend(kind.credentials(), entry, secrets, &self.mask)?;
+        let (scope, key, access, config) = (scope.clone(), entry.key.clone(), entry.access, entry.config.clone());
+        let abroad = *scope.org() != self.home;
+        // Opening touches the disk.
+        let opened = tokio::task::spawn_blocking(move || {
+            let setup = ModuleSetup {
+                key: &key,
+                org: abroad.then(|| scope.org()),
+                agent_id: scope.agent_id(),
+                agent_type: scope.agent_type(),
+                access,
+                config: &config,
+                credentials: &credentials,
+            };
+            kind.open(setup)
+        });
+        match opened.await {
+            Ok(Ok(module)) => Ok(module),
+            Ok(Err(fault)) => Err(fault.to_string()),
+            Err(panicked) => Err(panicked.to_string()),
+        }
+    }
+
+    /// Every tool of every opened agent, for counting.
+    pub(crate) fn opened(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// Closes modules and the servers that manifests named.
+    pub(crate) async fn close(&self, limit: Duration) {
+        let seats: Vec<Arc<Seat>> = self.open.lock().drain().map(|(_, seat)| seat).collect();
+        let closing = async {
+            for opened in seats.iter().filter_map(|seat| seat.cell.get()) {
+                for module in &opened.modules {
+                    module.close().await;
+                }
+                for server in &opened.own_servers {
+                    server.upstream().close().await;
+                }
+            }
+        };
+        if tokio::time::timeout(limit, closing).await.is_err() {
+            warn!("modules did not close in time");
+        }
+    }
+}
+
+/// Hands over the credentials that the kind declares, masked from now on, under the names of the manifest's `credential_map`; names all missing ones.
+fn lend(
+    declared: &[bailiwick_modules::CredentialKey],
+    entry: &ModuleEntry,
+    secrets: &HashMap<String, Sensitive>,
+    mask: &Mask,
+) -> Result<Credentials, String> {
+    let source_name = |name: &'static str| entry.credential_map.get(name).map_or(name, String::as_str).to_owned();
+    let value = |name: &str| secrets.get(name).filter(|v| !v.expose().is_empty());
+    let missing: Vec<String> = declared.iter().filter(|k| k.required).map(|k| source_name(k.name)).filter(|n| value(n).is_none()).collect();
+    if !missing.is_empty() {
+        return Err(format!("missing credentials: {}", missing.join(", ")));
+    }
+    let lent: Vec<(&str, &Sensitive)> = declared.iter().filter_map(|k| Some((k.name, value(&source_name(k.name))?))).collect();
+    mask.learn(lent.iter().map(|(_, value)| value.expose()));
+    Ok(lent.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value.expose()))).collect())
+}

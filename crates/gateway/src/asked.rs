@@ -1,0 +1,28 @@
+//! One request after authentication and decoding, whichever door it came through.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bailiwick_mcp::client::{Cancel, Event};
+use bailiwick_mcp::{Era, Id, Json, RequestMeta, Revision};
+use http::HeaderMap;
+use tokio::sync::mpsc;
+
+use crate::call::authenticate::Caller;
+
+/// A request on its way to a method.
+pub(crate) struct Asked {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) id: Id,
+    pub(crate) method: Cow<'static, str>,
+    pub(crate) params: Option<Json>,
+    pub(crate) meta: RequestMeta,
+    pub(crate) era: Era,
+    /// The revision in force, where one has been agreed.
+    pub(crate) revision: Option<Revision>,
+    pub(crate) param_headers: Option<HeaderMap>,
+    pub(crate) cancel: Cancel,
+    pub(crate) events: Option<mpsc::Sender<Event>>,
+    pub(crate) began: Instant,
+}

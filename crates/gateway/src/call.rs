@@ -1,0 +1,46 @@
+//! The path of a tool call, top to bottom: one stage a line, one file a stage (design section 3).
+//!
+//! Each stage takes the value that proves the stage before and gives the next. The fields of these values are private to
+//! the file that makes them, so that leaving out a stage does not compile. Stages 1 to 3 stand in [`crate::exchange`]
+//! (HTTP) and [`crate::peer`] (stdio), where a message becomes a [`decode::ToolCall`]; stage 13 gives the bytes back.
+
+pub(crate) mod admit;
+pub(crate) mod authenticate;
+pub(crate) mod clear;
+pub(crate) mod confine;
+pub(crate) mod decode;
+pub(crate) mod dispatch;
+pub(crate) mod encode;
+pub(crate) mod inspect;
+pub(crate) mod permit;
+pub(crate) mod receive;
+pub(crate) mod record;
+mod record_values;
+pub(crate) mod refused;
+pub(crate) mod resolve;
+
+use crate::gateway::Gateway;
+use encode::Answer;
+use refused::Refused;
+
+/// Takes one tool call from the decoded request to its answer. Never fails: a refusal is an answer too, and is recorded.
+pub(crate) async fn call(gateway: &Gateway, request: decode::ToolCall) -> Answer {
+    // A stop waits for whoever is in here.
+    let _running = gateway.enter_call();
+    match path(gateway, request).await {
+        Ok(answer) => answer,
+        Err(refused) => record::refuse(gateway, refused).await,
+    }
+}
+
+async fn path(gateway: &Gateway, request: decode::ToolCall) -> Result<Answer, Refused> {
+    let call = resolve::resolve(request).await?; //               name -> tool, in this agent's view
+    let call = permit::permit(call)?; //                          manifest, mode, lists: the function that lists
+    let call = confine::confine(call).await?; //                  arguments: schema, then the agent's resources
+    let call = admit::admit(call).await?; //                      rate, concurrency
+    let call = clear::clear(gateway, call)?; //                   what needs a person or a flow rule
+    let call = record::intend(gateway, call).await?; //           on the ledger before any effect
+    let reply = dispatch::dispatch(gateway, call).await; //       the only way to a module or server
+    let reply = inspect::inspect(gateway, reply).await; //        size, declared output, secrets
+    record::conclude(gateway, reply).await //                     on the ledger before the answer leaves
+}

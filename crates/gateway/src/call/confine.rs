@@ -1,0 +1,63 @@
+//! Stage 6: the arguments fit the tool's schema and stay inside the agent's resources.
+
+use std::sync::Arc;
+
+use bailiwick_mcp::exchange::check_param_headers;
+use bailiwick_model::Code;
+use serde_json::json;
+
+use super::decode::Story;
+use super::permit::Permitted;
+use super::refused::{Refused, Verdict};
+use crate::catalog::{Origin, Tool};
+use crate::refusal::Refusal;
+use crate::schema::Misfit;
+
+/// A call whose arguments are checked.
+pub(crate) struct Confined {
+    story: Story,
+    tool: Arc<Tool>,
+}
+
+impl Confined {
+    pub(super) fn into_parts(self) -> (Story, Arc<Tool>) {
+        (self.story, self.tool)
+    }
+}
+
+/// Headers against body, schema, then the module's own lexical check. Nothing has any effect yet.
+pub(crate) async fn confine(call: Permitted) -> Result<Confined, Refused> {
+    let (story, tool) = call.into_parts();
+    if let Some(headers) = &story.param_headers
+        && let Err(fault) = check_param_headers(headers, tool.param_headers(), Some(&story.arguments))
+    {
+        return Err(Refused::new(story, Some(tool), Verdict::Protocol(fault)));
+    }
+    if let Err(refusal) = fits_schema(&story, &tool).await {
+        return Err(Refused::refusal(story, tool, refusal));
+    }
+    if let Origin::Module { module, tool: name, .. } = tool.origin()
+        && let Err(fault) = module.confine(name, story.arguments.as_str())
+    {
+        return Err(Refused::refusal(story, tool.clone(), fault.into()));
+    }
+    Ok(Confined { story, tool })
+}
+
+async fn fits_schema(story: &Story, tool: &Arc<Tool>) -> Result<(), Refusal> {
+    match tool.input().check(&story.arguments).await {
+        Ok(()) => Ok(()),
+        Err(Misfit::Instance { path, rule }) => Err(Refusal::new(
+            Code::InvalidArgument,
+            format!("argument `{path}` does not fit the tool's input schema: {rule}"),
+            "correct the argument and call again",
+        )
+        .with_details(json!({"path": path}))),
+        Err(Misfit::Schema(cause)) => Err(Refusal::new(
+            Code::UpstreamProtocol,
+            "the tool's declared input schema cannot be used",
+            "use another tool, or ask the operator to look at the server",
+        )
+        .because(cause)),
+    }
+}

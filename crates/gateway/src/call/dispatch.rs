@@ -1,0 +1,139 @@
+//! Stage 10: the only function that reaches a module or a server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bailiwick_mcp::client::{FaultKind, Outgoing, UpstreamFault};
+use bailiwick_mcp::{Json, RpcError};
+use bailiwick_model::Code;
+use bailiwick_modules::{CallContext, Cancel as Flag, ToolModule, ToolOutput};
+use serde_json::{Value, json};
+
+use super::admit::Places;
+use super::decode::Story;
+use super::record::Recorded;
+use crate::catalog::{Origin, Tool};
+use crate::gateway::Gateway;
+use crate::refusal::Refusal;
+use crate::servers::Server;
+
+/// What came back, not yet looked at.
+pub(crate) enum Raw {
+    /// A result object of a server, as its bytes.
+    Server(Json),
+    /// A module's output.
+    Module(ToolOutput),
+    /// A JSON-RPC error of a server; it is the tool's own word and is passed on.
+    Error(RpcError),
+    /// No result.
+    Failed(Refusal),
+}
+
+/// A call that has had its effect, whatever that was.
+pub(crate) struct Dispatched {
+    story: Story,
+    tool: Arc<Tool>,
+    places: Places,
+    raw: Raw,
+}
+
+impl Dispatched {
+    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Places, Raw) {
+        (self.story, self.tool, self.places, self.raw)
+    }
+}
+
+/// Does it. Secrets are lent inside the connection that sends them; nothing here holds one.
+pub(crate) async fn dispatch(gateway: &Gateway, call: Recorded) -> Dispatched {
+    let (story, tool, places) = call.into_parts();
+    let raw = match tool.origin() {
+        Origin::Module { module, tool: name, .. } => to_module(module.as_ref(), name, &story, gateway.limits().module_deadline).await,
+        Origin::Server { server, tool: name, .. } => to_server(gateway, server, name, &tool, &story).await,
+    };
+    Dispatched { story, tool, places, raw }
+}
+
+async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Duration) -> Raw {
+    let flag = Flag::new();
+    let context = CallContext { deadline: Instant::now() + limit, cancel: &flag };
+    let call = module.call(name, story.arguments.as_str(), context);
+    tokio::select! {
+        biased;
+        () = story.cancel.cancelled() => {
+            // Work on a blocking thread goes on until it looks at the flag.
+            flag.cancel();
+            Raw::Failed(cancelled_by_caller())
+        }
+        done = tokio::time::timeout(limit, call) => match done {
+            Ok(Ok(output)) => Raw::Module(output),
+            Ok(Err(fault)) => Raw::Failed(fault.into()),
+            Err(_) => Raw::Failed(too_slow(limit)),
+        },
+    }
+}
+
+async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &Story) -> Raw {
+    let outgoing = Outgoing {
+        method: "tools/call",
+        name,
+        arguments: Some(&story.arguments),
+        meta: &[],
+        param_headers: tool.param_headers(),
+        deadline: server.timeout(),
+        events: story.events.clone(),
+        cancel: &story.cancel,
+    };
+    match server.upstream().call(outgoing).await {
+        Ok(result) => Raw::Server(result),
+        Err(UpstreamFault { kind: FaultKind::Rpc(error), .. }) => Raw::Error(error),
+        // The detail may quote the server, and with it a credential that the server was given.
+        Err(fault) => Raw::Failed(server_fault(server, &fault).because(gateway.mask().clean_text(&fault.detail).into_owned())),
+    }
+}
+
+fn cancelled_by_caller() -> Refusal {
+    Refusal::new(Code::Cancelled, "the call was cancelled", "")
+}
+
+fn too_slow(limit: Duration) -> Refusal {
+    Refusal::new(Code::Deadline, format!("no result within {} s", limit.as_secs()), "ask for less, or try again later")
+}
+
+/// Says who is at fault and whether trying again helps; the detail stays with the operator.
+fn server_fault(server: &Server, fault: &UpstreamFault) -> Refusal {
+    let name = server.name();
+    let refusal = match &fault.kind {
+        FaultKind::Unreachable | FaultKind::Refused(_) => {
+            Refusal::new(Code::UpstreamUnreachable, format!("server `{name}` cannot be reached"), "try again later")
+        }
+        FaultKind::Timeout => Refusal::new(Code::UpstreamTimeout, format!("server `{name}` did not answer in time"), "try again later"),
+        FaultKind::Cancelled => cancelled_by_caller(),
+        FaultKind::Auth(_) => {
+            Refusal::new(Code::UpstreamAuth, format!("server `{name}` refused the gateway's credential"), "ask the operator to renew it")
+        }
+        FaultKind::TooLarge => {
+            Refusal::new(Code::LimitExceeded, format!("the answer of server `{name}` is too large"), "ask for a smaller part of the data")
+        }
+        FaultKind::Closed => Refusal::new(
+            Code::UpstreamUnreachable,
+            format!("server `{name}` ended the connection before it answered"),
+            if fault.sent { "the call may have had its effect: check before you repeat it" } else { "try again later" },
+        ),
+        FaultKind::Http(_) | FaultKind::Protocol | FaultKind::Rpc(_) => Refusal::new(
+            Code::UpstreamProtocol,
+            format!("server `{name}` gave an answer that is not valid MCP"),
+            "ask the operator to look at the server",
+        ),
+    };
+    refusal.with_details(json!({"server": name.as_str(), "may_have_run": fault.sent}))
+}
+
+/// The result object for a module's output: one text block, and the data beside it; what is no object is wrapped as
+/// `{"result": X}` (reference, tool modules section 5).
+pub(super) fn module_result(output: &ToolOutput) -> String {
+    let structured = &output.structured;
+    let text = output.text.as_deref().unwrap_or(structured);
+    let block = Value::String(text.to_owned());
+    let wrapped = if structured.starts_with('{') { structured.clone() } else { format!(r#"{{"result":{structured}}}"#) };
+    format!(r#"{{"content":[{{"type":"text","text":{block}}}],"structuredContent":{wrapped},"isError":false}}"#)
+}

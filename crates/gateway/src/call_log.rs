@@ -1,0 +1,63 @@
+//! The call stream of the scoped-mcp manifest world (reference, tool modules section 7): same event names, same fields, more of them.
+
+use std::sync::Arc;
+
+use bailiwick_model::Code;
+use bailiwick_model::manifest::Access;
+use bailiwick_store::ledger::redact;
+use serde_json::{Value, json};
+
+use crate::call::decode::Story;
+use crate::call::record::Status;
+use crate::catalog::Tool;
+use crate::mask::Mask;
+
+/// Version of the fields below.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Takes one line object for each call or refusal. Must not block: it is called on the way of the answer.
+pub trait CallLog: Send + Sync {
+    /// One object, to be written as one line.
+    fn line(&self, line: &Value);
+}
+
+pub(crate) fn line(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status: &Status) -> Value {
+    let scope = story.caller.scope();
+    let (event, level, word) = words(status);
+    let log_args = story.caller.bailiwick().manifest().audit.log_args;
+    json!({
+        "schema_version": SCHEMA_VERSION,
+        "event": event,
+        "level": level,
+        "logger": "audit",
+        "timestamp": story.at.to_string(),
+        "agent_id": scope.agent_id().as_str(),
+        "agent_type": scope.agent_type().as_str(),
+        "tenant": scope.org().as_str(),
+        "tool": story.shown_name(),
+        "module": tool.map(|t| &**t.source()),
+        "mode": tool.map(|t| if t.access() == Access::Read { "read" } else { "write" }),
+        "args": log_args.then(|| redact::line_args(&mask.clean_text(story.arguments.as_str()), tool.map_or(&[][..], |t| t.sensitive()))),
+        "status": word,
+        "code": status.code_word(),
+        "error": status.reason(),
+        "elapsed_ms": story.began.elapsed().as_secs_f64() * 1000.0,
+        "request_id": story.event.to_string(),
+        "run_id": story.run.as_ref().map(bailiwick_model::RunId::as_str),
+        "bytes_in": story.arguments.len(),
+        "bytes_out": status.result_bytes(),
+    })
+}
+
+/// `event`, `level` and `status` as the original names them.
+fn words(status: &Status) -> (&'static str, &'static str, &'static str) {
+    let of_scope = [Code::ScopeViolation, Code::PathRefused, Code::SqlRefused, Code::EgressDenied].map(Code::as_str);
+    match status.code_word() {
+        None => ("tool_call", "info", "ok"),
+        Some(code) if of_scope.contains(&code) => ("scope_violation", "warning", "blocked"),
+        Some(code) if code == Code::RateLimited.as_str() => ("rate_limit_exceeded", "warning", "blocked"),
+        Some(code) if code == Code::ApprovalRequired.as_str() => ("hitl_approval_required", "warning", "pending"),
+        Some(_) if status.word() == "refused" => ("tool_rejected", "warning", "rejected"),
+        Some(_) => ("tool_error", "error", "error"),
+    }
+}

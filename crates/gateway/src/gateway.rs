@@ -1,0 +1,299 @@
+//! The gateway of one process: what it holds, how it starts and how it stops.
+
+mod background;
+mod start;
+
+pub use start::{LoadedManifest, Setup, StartFault};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bailiwick_mcp::Frame;
+use bailiwick_mcp::http_rules::HostRules;
+use bailiwick_model::config::{AuditMode, Config, Limits};
+use bailiwick_model::time::{Clock, Random};
+use bailiwick_model::{AgentId, AgentType, EventId, OrgId, Timestamp};
+use bailiwick_store::ledger::{Durability, Entry, Ledger, Span};
+use bailiwick_store::{Keyring, Scope, Store};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use crate::agents::Agents;
+use crate::bailiwick::Bailiwick;
+use crate::body::AnswerBody;
+use crate::call::authenticate::{self, Caller, Callers};
+use crate::call::decode::Story;
+use crate::call_log::CallLog;
+use crate::catalog::Tool;
+use crate::inflight::Inflight;
+use crate::limits::Places;
+use crate::lock::{Lock, SharedLock};
+use crate::mask::Mask;
+use crate::peer::{self, Peer};
+use crate::servers::Server;
+use crate::window::Window;
+use crate::{call_log, exchange};
+
+/// Refused credentials that are recorded in one second; the rest is counted, so that a flood cannot fill the ledger.
+const AUTH_EVENTS_PER_SECOND_MAX: usize = 10;
+/// Looks into the database for keys that are not known yet, in one second.
+const KEY_LOOKS_PER_SECOND_MAX: usize = 5;
+/// Calls in flight that the stop waits for are counted with this many permits.
+const CALLS_MAX: u32 = 1 << 20;
+
+/// The limits of a request, read once from the configuration.
+pub(crate) struct RequestLimits {
+    /// Size, depth and tokens of one message.
+    pub(crate) message: bailiwick_mcp::Limits,
+    pub(crate) result_bytes_max: usize,
+    pub(crate) result_text_bytes_max: usize,
+    pub(crate) body_read: Duration,
+    pub(crate) module_deadline: Duration,
+}
+
+/// A running gateway. Clones share it.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    limits: RequestLimits,
+    store: Store,
+    ledger: Ledger,
+    keyring: Keyring,
+    agents: Agents,
+    servers: Vec<Arc<Server>>,
+    host_rules: HostRules,
+    mask: Arc<Mask>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    call_log: Option<Arc<dyn CallLog>>,
+    /// Whom a caller without credential acts as (`auth: none`).
+    open_agent: Option<Scope>,
+    inflight: Inflight,
+    callers: Callers,
+    calls: Arc<Semaphore>,
+    stopping: AtomicBool,
+    auth_events: Lock<Window>,
+    key_looks: Lock<Window>,
+    tasks: Lock<JoinSet<()>>,
+}
+
+impl Gateway {
+    /// Answers one request at the MCP endpoint, whatever its method; every refusal is an answer too.
+    pub async fn http<B>(&self, request: http::Request<B>) -> http::Response<AnswerBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+    {
+        exchange::http(self, request).await
+    }
+
+    /// Takes one line of a stdio client; `None` for notifications and responses. The line is read and has its effect on the
+    /// conversation when this is called, so lines must be given in their order; the answers may be awaited in any.
+    pub fn line(&self, peer: &Arc<Peer>, line: Bytes) -> impl Future<Output = Option<Frame>> + Send + use<> {
+        peer::line(self, peer, line)
+    }
+
+    /// The caller of a stdio door: its identity comes from the launch configuration.
+    ///
+    /// # Errors
+    /// When the agent's manifest or one of its modules cannot be opened.
+    pub async fn local_agent(&self, agent_id: &AgentId, agent_type: &AgentType) -> Result<Arc<Caller>, StartFault> {
+        let scope = self.0.store.launch(&self.0.config.org, agent_id, agent_type).await?;
+        authenticate::local(self, scope)
+            .await
+            .map_err(|message| StartFault::new(message, "correct the manifest; `bailiwick validate` shows every mistake"))
+    }
+
+    /// From now on `/readyz` says no and new calls are refused.
+    pub fn begin_stop(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+    }
+
+    /// Waits for running calls, closes modules and servers, and makes the ledger whole. Running calls may take `drain`.
+    pub async fn finish(&self, drain: Duration) {
+        self.begin_stop();
+        if tokio::time::timeout(drain, self.0.calls.acquire_many(CALLS_MAX)).await.is_err() {
+            warn!("calls were still running when the time to stop was over");
+        }
+        let mut tasks = std::mem::take(&mut *self.0.tasks.lock());
+        tasks.shutdown().await;
+        if let Err(cause) = self.0.keyring.write_uses().await {
+            warn!(%cause, "the time of last use of keys is not written");
+        }
+        self.0.agents.close(drain).await;
+        futures_close(&self.0.servers).await;
+        if let Err(cause) = self.0.ledger.close().await {
+            warn!(%cause, "the ledger could not be closed cleanly");
+        }
+        self.0.store.close().await;
+    }
+
+    /// Only makes what has been recorded durable; for a second stop signal.
+    pub async fn flush_ledger(&self) {
+        if let Err(cause) = self.0.ledger.flush().await {
+            warn!(%cause, "not everything could be saved");
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        self.0.random.as_ref()
+    }
+
+    pub(crate) fn limits(&self) -> &RequestLimits {
+        &self.0.limits
+    }
+
+    pub(crate) fn mask(&self) -> &Mask {
+        &self.0.mask
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.0.keyring
+    }
+
+    pub(crate) fn host_rules(&self) -> &HostRules {
+        &self.0.host_rules
+    }
+
+    pub(crate) fn inflight(&self) -> &Inflight {
+        &self.0.inflight
+    }
+
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.0.callers
+    }
+
+    pub(crate) fn open_agent(&self) -> Option<&Scope> {
+        self.0.open_agent.as_ref()
+    }
+
+    pub(crate) fn servers(&self) -> &[Arc<Server>] {
+        &self.0.servers
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    pub(crate) fn opened_agents(&self) -> usize {
+        self.0.agents.opened()
+    }
+
+    /// Tells a stdio client of an older revision when its list of tools changes, until the client is gone.
+    pub async fn announce_changes(&self, peer: Arc<Peer>) {
+        peer::announce_changes(peer).await;
+    }
+
+    /// Counts a call that the stop has to wait for; `None` when there are absurdly many.
+    pub(crate) fn enter_call(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        self.0.calls.clone().try_acquire_owned().ok()
+    }
+
+    pub(crate) async fn bailiwick(&self, scope: &Scope) -> Result<Arc<Bailiwick>, String> {
+        self.0.agents.get(scope).await
+    }
+
+    /// Puts an entry on the ledger; the promise of its durability is kept when this returns `Ok`.
+    ///
+    /// # Errors
+    /// Why the ledger cannot record, unless `audit.mode` lets the call go on without.
+    pub(crate) async fn append(&self, entry: Entry) -> Result<(), String> {
+        let lenient = match self.0.config.audit.mode {
+            AuditMode::Strict => false,
+            AuditMode::StrictWrites => matches!(entry.span, Span::Single(_)),
+            AuditMode::BestEffort => true,
+        };
+        match self.0.ledger.append(entry).await {
+            Ok(_) => Ok(()),
+            Err(unavailable) if lenient => {
+                warn!(reason = %unavailable.reason, "a record is missing on the ledger (`audit.mode` is not strict)");
+                Ok(())
+            }
+            Err(unavailable) => Err(unavailable.reason),
+        }
+    }
+
+    pub(crate) fn log_call(&self, story: &Story, tool: Option<&Arc<Tool>>, status: &crate::call::record::Status) {
+        if let Some(log) = &self.0.call_log {
+            log.line(&call_log::line(&self.0.mask, story, tool, status));
+        }
+    }
+
+    /// Whether an unknown key may be looked for in the database now; see [`KEY_LOOKS_PER_SECOND_MAX`].
+    pub(crate) fn may_look_for_key(&self) -> bool {
+        let now = Instant::now();
+        let mut window = self.0.key_looks.lock();
+        let free = window.wait(now).is_none();
+        if free {
+            window.count(now);
+        }
+        free
+    }
+
+    /// Records a refused credential, at most [`AUTH_EVENTS_PER_SECOND_MAX`] a second.
+    pub(crate) fn note_auth_failure(&self, status: http::StatusCode) {
+        let now = Instant::now();
+        let mut window = self.0.auth_events.lock();
+        if window.wait(now).is_some() {
+            return;
+        }
+        window.count(now);
+        drop(window);
+        let now = self.now();
+        let event = EventId::fresh(now, self.random());
+        let body = format!(r#"{{"at":{},"kind":"auth","status":"denied","http":{}}}"#, now.as_micros(), status.as_u16());
+        let entry = Entry { bytes: body.into_bytes(), durability: Durability::Process, span: Span::Event(event), row: None };
+        let gateway = self.clone();
+        tokio::spawn(async move {
+            if let Err(cause) = gateway.append(entry).await {
+                warn!(%cause, "a refused credential is not on the ledger");
+            }
+        });
+    }
+}
+
+async fn futures_close(servers: &[Arc<Server>]) {
+    let mut closing = JoinSet::new();
+    for server in servers {
+        let server = server.clone();
+        closing.spawn(async move { server.upstream().close().await });
+    }
+    while closing.join_next().await.is_some() {}
+}
+
+/// The places of organisations, made when an organisation first calls.
+pub(crate) struct OrganisationPlaces {
+    limits: Limits,
+    places: SharedLock<BTreeMap<OrgId, Arc<Places>>>,
+}
+
+impl OrganisationPlaces {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { limits: limits.clone(), places: SharedLock::default() }
+    }
+
+    pub(crate) fn of(&self, org: &OrgId) -> Arc<Places> {
+        if let Some(places) = self.places.read().get(org) {
+            return places.clone();
+        }
+        let fresh = || Arc::new(Places::new("organisation", self.limits.in_flight_per_org_max, &self.limits));
+        self.places.write().entry(org.clone()).or_insert_with(fresh).clone()
+    }
+}

@@ -1,0 +1,79 @@
+//! Health: what was last observed, never what is configured.
+
+use bailiwick_mcp::client::UpstreamState;
+
+use crate::gateway::Gateway;
+
+/// The state of one part.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// `database`, `ledger`, `keys`, or `server:NAME`.
+    pub name: String,
+    /// Whether it does its work.
+    pub ok: bool,
+    /// One line for operators.
+    pub detail: String,
+}
+
+/// The state of the gateway.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// Whether calls can be served: database, ledger and keys work and nothing is stopping. A dead server does not count.
+    pub ready: bool,
+    /// Every part.
+    pub parts: Vec<Part>,
+    /// Agents whose bailiwick is open.
+    pub agents: usize,
+    /// Tools offered by all servers together.
+    pub server_tools: usize,
+}
+
+impl Gateway {
+    /// Looks at every part. Bounded by the store's own time limits.
+    pub async fn health(&self) -> Health {
+        let mut parts = vec![self.database().await, self.ledger_part(), self.keys()];
+        let ready = !self.is_stopping() && parts.iter().all(|part| part.ok);
+        if self.is_stopping() {
+            parts.push(Part { name: "gateway".into(), ok: false, detail: "stopping".into() });
+        }
+        parts.extend(self.servers().iter().map(|server| server_part(server)));
+        let server_tools = self.servers().iter().map(|server| server.offer().tools.len()).sum();
+        Health { ready, parts, agents: self.opened_agents(), server_tools }
+    }
+
+    async fn database(&self) -> Part {
+        let answered = match self.store().platform("health") {
+            Ok(scope) => self.store().generations(&scope).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(()) => Part { name: "database".into(), ok: true, detail: "answers".into() },
+            Err(error) => Part { name: "database".into(), ok: false, detail: format!("{}; {}", error.message(), error.remedy()) },
+        }
+    }
+
+    fn ledger_part(&self) -> Part {
+        let health = self.ledger().health();
+        let detail = health.unavailable.clone().unwrap_or_else(|| format!("records; writer {}, record {}", health.writer, health.written));
+        Part { name: "ledger".into(), ok: health.unavailable.is_none(), detail }
+    }
+
+    fn keys(&self) -> Part {
+        match self.store().sealed() {
+            None => Part { name: "keys".into(), ok: true, detail: "open".into() },
+            Some(reason) => Part { name: "keys".into(), ok: false, detail: format!("sealed: {reason}; put the root key back and restart") },
+        }
+    }
+}
+
+fn server_part(server: &crate::servers::Server) -> Part {
+    let status = server.upstream().status();
+    let offer = server.offer();
+    let ok = offer.failure.is_none() && matches!(status.state, UpstreamState::Ready | UpstreamState::Idle);
+    let running = server.places().taken();
+    let detail = match &offer.failure {
+        Some(failure) => failure.clone(),
+        None => format!("{:?}; {} tools, {} not admitted, {running} calls running", status.state, offer.tools.len(), offer.rejected.len()),
+    };
+    Part { name: format!("server:{}", server.name()), ok, detail }
+}

@@ -1,0 +1,43 @@
+//! What happens: the call path, the catalog of tools, the servers behind it, and the gateway that holds them.
+//!
+//! Read `call.rs` first: it is the path of a tool call, one stage a line.
+
+mod agents;
+mod asked;
+mod bailiwick;
+mod body;
+mod call;
+mod call_log;
+mod catalog;
+mod changes;
+mod credentials;
+mod detach;
+mod dial;
+mod discover;
+mod exchange;
+mod fault;
+mod gateway;
+mod health;
+mod inflight;
+mod initialize;
+mod limits;
+mod lock;
+mod mask;
+mod methods;
+mod peer;
+mod product;
+mod progress;
+mod refusal;
+mod schema;
+mod servers;
+mod sessions;
+mod stream;
+mod window;
+
+pub use body::AnswerBody;
+pub use call::authenticate::Caller;
+pub use call_log::CallLog;
+pub use gateway::{Gateway, LoadedManifest, Setup, StartFault};
+pub use health::{Health, Part};
+pub use peer::Peer;
+pub use refusal::Refusal;

@@ -1,0 +1,141 @@
+//! The last filter: no live secret leaves in a result or an error (security reference section 4).
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use arc_swap::ArcSwapOption;
+use bailiwick_mcp::{Json, Limits};
+use bailiwick_model::Code;
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::lock::Lock;
+use crate::refusal::Refusal;
+
+/// What stands in place of a secret; of one length, so that it tells nothing.
+const REPLACEMENT: &str = "<redacted-value>";
+/// Shorter values are words, not secrets; masking them would destroy innocent text.
+const SECRET_BYTES_MIN: usize = 8;
+
+/// All secrets the process holds, as one matcher, rebuilt when one is added.
+#[derive(Default)]
+pub(crate) struct Mask {
+    secrets: Lock<Vec<SecretString>>,
+    matcher: ArcSwapOption<AhoCorasick>,
+}
+
+impl Mask {
+    /// Adds values; from the next call on they are masked in plain and in their usual encoded forms.
+    pub(crate) fn learn<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
+        let mut secrets = self.secrets.lock();
+        let before = secrets.len();
+        for value in values.into_iter().filter(|v| v.len() >= SECRET_BYTES_MIN) {
+            if !secrets.iter().any(|known| known.expose_secret() == value) {
+                secrets.push(SecretString::from(value));
+            }
+        }
+        // Agents are opened again and again; building the matcher is dear.
+        if secrets.len() == before {
+            return;
+        }
+        let forms: BTreeSet<String> =
+            secrets.iter().flat_map(|secret| forms(secret.expose_secret())).flat_map(|form| [escaped(&form), form]).collect();
+        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms.iter());
+        self.matcher.store(built.ok().filter(|_| !forms.is_empty()).map(std::sync::Arc::new));
+    }
+
+    /// The JSON without secrets. Only a text that held one is copied.
+    pub(crate) fn clean(&self, json: Json) -> Result<Json, Refusal> {
+        let matcher = self.matcher.load();
+        let Some(matcher) = matcher.as_deref() else { return Ok(json) };
+        if !matcher.is_match(json.bytes()) {
+            return Ok(json);
+        }
+        let masked = replace(matcher, json.as_str());
+        Json::check(masked.into(), &Limits::RESULT).map_err(|_| {
+            Refusal::new(
+                Code::UpstreamProtocol,
+                "the result held a secret where it cannot be masked",
+                "ask the operator to look at the server",
+            )
+        })
+    }
+
+    /// The text without secrets.
+    pub(crate) fn clean_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let matcher = self.matcher.load();
+        match matcher.as_deref() {
+            Some(matcher) if matcher.is_match(text) => replace(matcher, text).into(),
+            _ => text.into(),
+        }
+    }
+}
+
+fn replace(matcher: &AhoCorasick, text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    matcher.replace_all_with(text, &mut out, |_, _, out| {
+        out.push_str(REPLACEMENT);
+        true
+    });
+    out
+}
+
+/// A secret in the forms in which it may come back. Each of them may stand inside a JSON string, where it is escaped once more.
+fn forms(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let percent = bytes.iter().map(|b| if b.is_ascii_alphanumeric() { char::from(*b).to_string() } else { format!("%{b:02X}") }).collect();
+    let in_json = escaped(secret);
+    vec![
+        secret.to_owned(),
+        // Some servers escape the slash as well.
+        in_json.replace('/', "\\/"),
+        in_json,
+        BASE64.encode(bytes).trim_end_matches('=').to_owned(),
+        BASE64URL_NOPAD.encode(bytes),
+        HEXLOWER.encode(bytes),
+        percent,
+    ]
+}
+
+/// As it stands inside a JSON string.
+fn escaped(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_every_form_and_keeps_the_rest() {
+        let mask = Mask::default();
+        let secret = "tok\"en/with+odd chars\"";
+        mask.learn([secret, "short"]);
+        let in_json = [
+            r#"tok\"en/with+odd chars\""#,
+            r#"tok\"en\/with+odd chars\""#,
+            r#"tok\\\"en/with+odd chars\\\""#,
+            r#"tok\\\"en\\/with+odd chars\\\""#,
+            "dG9rImVuL3dpdGgrb2RkIGNoYXJzIg",
+            "746f6b22656e2f776974682b6f646420636861727322",
+            "tok%22en%2Fwith%2Bodd%20chars%22",
+        ];
+        for form in in_json {
+            let text = format!("\"before {form} after\"");
+            let clean = mask.clean(Json::check(text.into(), &Limits::RESULT).unwrap()).unwrap();
+            assert_eq!(clean.as_str(), format!("\"before {REPLACEMENT} after\""), "{form}");
+        }
+        assert_eq!(mask.clean_text(&format!("a {secret} b")), format!("a {REPLACEMENT} b"));
+        assert_eq!(mask.clean_text("a short word"), "a short word");
+    }
+
+    #[test]
+    fn a_secret_outside_a_string_is_not_shown_at_all() {
+        let mask = Mask::default();
+        mask.learn(["1234567890"]);
+        assert!(mask.clean(Json::from_static(r#"{"pin":1234567890}"#)).is_err());
+        assert!(mask.clean(Json::from_static(r#"{"pin":123456789}"#)).is_ok());
+    }
+}

@@ -1,0 +1,169 @@
+//! One stdio client: stages 1 to 3 for lines instead of HTTP requests.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bailiwick_mcp::client::{Cancel, Event};
+use bailiwick_mcp::exchange::unsupported_version;
+use bailiwick_mcp::meta::Declared;
+use bailiwick_mcp::{Era, Frame, Json, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::asked::Asked;
+use crate::call::authenticate::Caller;
+use crate::gateway::Gateway;
+use crate::inflight::{Inflight, Running, cancelled_id};
+use crate::initialize::negotiate;
+use crate::lock::Lock;
+use crate::methods;
+use crate::progress;
+
+/// Progress events that wait for the client to read.
+const EVENTS_QUEUED_MAX: usize = 64;
+/// One pipe is one session, whatever its revision.
+const PIPE: &str = "stdio";
+
+/// The client at the other end of the pipe.
+pub struct Peer {
+    caller: Arc<Caller>,
+    outbox: mpsc::Sender<Frame>,
+    /// Agreed by `initialize`; 2026-07-28 requests carry their own.
+    legacy: Lock<Option<Revision>>,
+    inflight: Inflight,
+}
+
+impl Peer {
+    /// A client that acts as `caller`; notifications leave through `outbox`.
+    #[must_use]
+    pub fn new(caller: Arc<Caller>, outbox: mpsc::Sender<Frame>) -> Arc<Self> {
+        Arc::new(Self { caller, outbox, legacy: Lock::default(), inflight: Inflight::default() })
+    }
+
+    /// Whether the client of an older revision is to be told of changes of its list.
+    fn is_legacy(&self) -> bool {
+        self.legacy.lock().is_some()
+    }
+}
+
+/// A line that has been read, and what is left to do for it.
+enum Taken {
+    Nothing,
+    Refused(Frame),
+    Work(Box<Asked>, Running, Option<JoinHandle<()>>),
+}
+
+/// Takes one line: decodes it and lets it act on the conversation at once; what it asks for is done by the future.
+pub(crate) fn line(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> impl Future<Output = Option<Frame>> + Send + use<> {
+    let taken = take(gateway, peer, line);
+    let gateway = gateway.clone();
+    async move {
+        match taken {
+            Taken::Nothing => None,
+            Taken::Refused(frame) => Some(frame),
+            Taken::Work(asked, running, forwarding) => Some(answer(&gateway, *asked, running, forwarding).await),
+        }
+    }
+}
+
+fn take(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> Taken {
+    match decode(line, &gateway.limits().message) {
+        Err(fault) => Taken::Refused(encode::wire_error(&fault)),
+        Ok(Message::Request(request)) => ask(peer, request).unwrap_or_else(|fault| Taken::Refused(encode::wire_error(&fault))),
+        Ok(Message::Notification(notification)) => {
+            if &*notification.method == "notifications/cancelled"
+                && let Some(id) = cancelled_id(&notification)
+            {
+                peer.inflight.cancel(PIPE, &id);
+            }
+            Taken::Nothing
+        }
+        Ok(Message::Response(_)) => Taken::Nothing,
+    }
+}
+
+fn ask(peer: &Arc<Peer>, request: Request) -> Result<Taken, WireError> {
+    let (era, revision, meta) = agreed(peer, &request)?;
+    let cancel = Cancel::new();
+    let running = peer.inflight.enter(PIPE, &request.id, &cancel);
+    let (events, forwarding) = meta.progress_token.clone().map(|token| forward(peer, token)).unzip();
+    let Request { id, method, params } = request;
+    let (caller, began) = (peer.caller.clone(), Instant::now());
+    let asked = Asked { caller, id, method, params, meta, era, revision, param_headers: None, cancel, events, began };
+    Ok(Taken::Work(Box::new(asked), running, forwarding))
+}
+
+async fn answer(gateway: &Gateway, asked: Asked, running: Running, forwarding: Option<JoinHandle<()>>) -> Frame {
+    let answer = methods::answer(gateway, asked).await;
+    drop(running);
+    // Progress may not follow the answer (protocol reference 2.10): the last event leaves first.
+    if let Some(forwarding) = forwarding {
+        let _ = forwarding.await;
+    }
+    answer.into_frame()
+}
+
+/// Era and revision of a request on a pipe (protocol reference 4.1): its own metadata, else what `initialize` agreed on.
+fn agreed(peer: &Peer, request: &Request) -> Result<(Era, Option<Revision>, RequestMeta), WireError> {
+    let meta = RequestMeta::read(request.params.as_ref()).map_err(|fault| fault.with_id(Some(request.id.clone())))?;
+    if meta.revision.is_some() {
+        let revision = modern_revision(&meta).map_err(|fault| fault.with_id(Some(request.id.clone())))?;
+        return Ok((Era::Modern, Some(revision), meta));
+    }
+    if &*request.method == "initialize" {
+        let revision = negotiate(request.params.as_ref());
+        *peer.legacy.lock() = revision;
+        return Ok((Era::Legacy, revision, meta));
+    }
+    let revision = *peer.legacy.lock();
+    if revision.is_none() && &*request.method != "ping" {
+        // Neither era: a 2026-07-28 request without its metadata, or an older one before `initialize`.
+        let rule = "Invalid request: send `initialize` first, or `_meta` with io.modelcontextprotocol/protocolVersion";
+        return Err(WireError::new(error::INVALID_REQUEST, rule).with_id(Some(request.id.clone())));
+    }
+    Ok((Era::Legacy, revision, meta))
+}
+
+/// The revision of a request that carries its own metadata; a pipe has no headers to compare it with.
+fn modern_revision(meta: &RequestMeta) -> Result<Revision, WireError> {
+    if meta.client_capabilities.is_none() {
+        let rule = "Invalid params: `_meta` needs io.modelcontextprotocol/clientCapabilities";
+        return Err(WireError::new(error::INVALID_PARAMS, rule));
+    }
+    match &meta.revision {
+        Some(Declared::Known(revision)) if Revision::MODERN.contains(revision) => Ok(*revision),
+        Some(other) => Err(unsupported_version(other.as_str())),
+        None => Err(unsupported_version("")),
+    }
+}
+
+/// A channel whose events leave as notifications with the caller's own token.
+fn forward(peer: &Arc<Peer>, token: Json) -> (mpsc::Sender<Event>, JoinHandle<()>) {
+    let (sender, mut receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
+    let outbox = peer.outbox.clone();
+    let forwarding = tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
+            if let Some(frame) = progress::notification(event, Some(&token))
+                && outbox.send(frame).await.is_err()
+            {
+                break;
+            }
+        }
+    });
+    (sender, forwarding)
+}
+
+/// Tells a legacy client when its list has changed, until the client is gone. Clients of 2026-07-28 ask for it themselves.
+pub(crate) async fn announce_changes(peer: Arc<Peer>) {
+    let mut changes = peer.caller.bailiwick().changes().subscribe();
+    loop {
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = peer.outbox.closed() => return,
+        }
+        if peer.is_legacy() && peer.outbox.send(encode::notification("notifications/tools/list_changed", None)).await.is_err() {
+            return;
+        }
+    }
+}

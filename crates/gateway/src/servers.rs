@@ -1,0 +1,117 @@
+//! External servers: each has a watcher of its own, so that a slow or dead one delays nobody else.
+
+mod probe_note;
+mod refresh;
+mod set;
+
+pub(crate) use probe_note::ProbeNote;
+pub(crate) use set::Workshop;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bailiwick_contract::TrustClass;
+use bailiwick_mcp::client::Upstream;
+use bailiwick_model::config::Limits;
+use bailiwick_model::{OrgId, ServerName};
+use tokio::sync::watch;
+
+use crate::catalog::{Rejected, Tool};
+use crate::limits::Places;
+
+/// What a server offers now.
+#[derive(Default)]
+pub(crate) struct Offer {
+    pub(crate) tools: Vec<Arc<Tool>>,
+    /// Definitions that were not admitted, with the reason for operators.
+    pub(crate) rejected: Vec<Rejected>,
+    /// Why the last discovery failed; the tools are then those of the last good one.
+    pub(crate) failure: Option<String>,
+}
+
+/// Settings of one server that do not change while it lives.
+pub(crate) struct Settings {
+    pub(crate) name: ServerName,
+    /// The only organisation that sees it; `None` = all.
+    pub(crate) org: Option<OrgId>,
+    pub(crate) trust: TrustClass,
+    /// Deadline of one call.
+    pub(crate) timeout: Duration,
+    /// Limit for opening and listing.
+    pub(crate) discovery_timeout: Duration,
+    /// Longest served name.
+    pub(crate) name_max: usize,
+    /// Set for a server that a manifest names as one of its modules.
+    pub(crate) proxy: Option<Proxy>,
+    /// Where its probe is kept; not for servers of manifests.
+    pub(crate) note: Option<ProbeNote>,
+}
+
+/// How an `mcp_proxy` module narrows and names its server's tools (reference, tool modules section 8.10).
+pub(crate) struct Proxy {
+    pub(crate) key: Arc<str>,
+    pub(crate) allow: Vec<String>,
+    pub(crate) deny: Vec<String>,
+}
+
+impl Proxy {
+    /// Deny after allow; an empty allowlist admits all.
+    fn admits(&self, tool: &str) -> bool {
+        (self.allow.is_empty() || self.allow.iter().any(|t| t == tool)) && !self.deny.iter().any(|t| t == tool)
+    }
+}
+
+/// One external server.
+pub(crate) struct Server {
+    settings: Settings,
+    upstream: Upstream,
+    places: Places,
+    offer: ArcSwap<Offer>,
+    settled: watch::Sender<bool>,
+}
+
+impl Server {
+    pub(crate) fn new(settings: Settings, upstream: Upstream, limits: &Limits) -> Arc<Self> {
+        let places = Places::new("server", limits.in_flight_per_upstream_max, limits);
+        Arc::new(Self { settings, upstream, places, offer: ArcSwap::default(), settled: watch::Sender::new(false) })
+    }
+
+    pub(crate) fn name(&self) -> &ServerName {
+        &self.settings.name
+    }
+
+    pub(crate) fn trust(&self) -> TrustClass {
+        self.settings.trust
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub(crate) fn offer(&self) -> Arc<Offer> {
+        self.offer.load_full()
+    }
+
+    /// Whether agents of `org` may be granted this server at all.
+    pub(crate) fn serves(&self, org: &OrgId) -> bool {
+        self.settings.org.as_ref().is_none_or(|only| only == org)
+    }
+
+    /// Waits until the first discovery has ended, well or not.
+    pub(crate) async fn settled(&self) {
+        let _ = self.settled.subscribe().wait_for(|done| *done).await;
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        *self.settled.borrow()
+    }
+}

@@ -1,0 +1,141 @@
+//! From text and environment to a [`Config`]: every section in its own file, all mistakes in one pass.
+
+use super::{AuditConfig, AuthMode, Config, DatabaseUrl, Limits, Listen, LogConfig, NamesConfig, ShutdownConfig};
+use super::{limits, listen, overlay, sections, server};
+use crate::document::Document;
+use crate::id::OrgId;
+use crate::mistake::{Mistake, Mistakes, Report};
+use crate::reader::{Field, Table};
+use crate::substitute::substitute;
+
+/// Path of the MCP endpoint when nothing else is written.
+const PATH_DEFAULT: &str = "/mcp";
+/// Longest path of the endpoint in bytes.
+const PATH_BYTES_MAX: usize = 128;
+/// Paths that the gateway serves itself.
+const PATHS_TAKEN: [&str; 7] = ["/", "/v1", "/livez", "/readyz", "/health", "/docs", "/metrics"];
+
+impl Config {
+    /// Reads a configuration; an empty `text` gives the defaults. `file` is its name in messages.
+    ///
+    /// `env` answers `${VAR}` in values and the variables of [`super::VARIABLES`], which stand over the file. For those that are secret the
+    /// caller lets `NAME_FILE` stand for `NAME`.
+    ///
+    /// Gives the configuration and its warnings.
+    ///
+    /// # Errors
+    /// Every mistake, with place and hint. No value of the text or of a variable is in them.
+    pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<(Self, Vec<Mistake>), Mistakes> {
+        let mut document = Document::parse(file, text)?;
+        let report = Report::new(file);
+        substitute(&mut document, env, &report);
+        if document.root.value == crate::document::Value::Null {
+            document.root.value = crate::document::Value::Map(Vec::new());
+        }
+        overlay::overlay(&mut document, env);
+        let config = Field::new(&document.root, String::new(), &report).table().map(|root| {
+            let config = Self { origins: overlay::origins(&document), ..read(&root) };
+            check(&root, &config);
+            root.finish();
+            config
+        });
+        report.finish(config)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Listen::default(),
+            public_url: None,
+            path: PATH_DEFAULT.to_owned(),
+            auth: AuthMode::default(),
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            state_dir: None,
+            database: None,
+            root_key_file: None,
+            org: super::default_org(),
+            manifests: Vec::new(),
+            servers: Vec::new(),
+            names: NamesConfig::default(),
+            limits: Limits::default(),
+            audit: AuditConfig::default(),
+            log: LogConfig::default(),
+            shutdown: ShutdownConfig::default(),
+            origins: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+fn read(root: &Table<'_>) -> Config {
+    let default = Config::default();
+    let file_name = |f: &Field<'_>| f.filled().map(str::to_owned);
+    Config {
+        listen: root.read("listen", listen::listen).unwrap_or(default.listen),
+        public_url: root.read("public_url", listen::public_url),
+        path: root.read("path", path).unwrap_or(default.path),
+        auth: root.read("auth", listen::auth).unwrap_or_default(),
+        allowed_hosts: root.read("allowed_hosts", |f| f.each(listen::host)).unwrap_or_default(),
+        allowed_origins: root.read("allowed_origins", |f| f.each(listen::origin)).unwrap_or_default(),
+        state_dir: root.read("state_dir", file_name),
+        database: root.read("database", database),
+        root_key_file: root.read("root_key_file", file_name),
+        org: root.read("org", org).unwrap_or(default.org),
+        manifests: root.read("manifests", |f| f.each(file_name)).unwrap_or_default(),
+        servers: root.read("servers", server::servers).unwrap_or_default(),
+        names: root.read("names", sections::names).unwrap_or_default(),
+        limits: root.read("limits", limits::read).unwrap_or_default(),
+        audit: root.read("audit", sections::audit).unwrap_or_default(),
+        log: root.read("log", sections::log).unwrap_or_default(),
+        shutdown: root.read("shutdown", sections::shutdown).unwrap_or_default(),
+        origins: default.origins,
+    }
+}
+
+/// What concerns several keys at once.
+fn check(root: &Table<'_>, config: &Config) {
+    if config.auth == AuthMode::None && !config.listen.is_loopback() {
+        let field = root.get("auth").or_else(|| root.get("listen"));
+        let message = "without authentication the gateway listens on a loopback address only";
+        let hint = "write `auth: key`, or `listen: 127.0.0.1:8700`";
+        match field {
+            Some(field) => field.error_hint(message, hint),
+            None => root.field.error_hint(message, hint),
+        }
+    }
+    let cap = config.limits.call_deadline_cap_seconds;
+    for server in &config.servers {
+        if server.timeout.is_some_and(|timeout| timeout.as_secs_f64() > seconds(cap)) {
+            let message = format!("is longer than `limits.call_deadline_cap_seconds`, which is {cap}");
+            root.field.report().error(server.place, &format!("servers.{}.timeout_seconds", server.name), message);
+        }
+    }
+}
+
+fn seconds(whole: u64) -> f64 {
+    u32::try_from(whole).map_or(f64::MAX, f64::from)
+}
+
+fn path(field: &Field<'_>) -> Option<String> {
+    let path = field.filled()?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'.');
+    if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || !path.bytes().all(allowed) || path.contains("//") || path.contains("..") {
+        field.error("must be a path such as `/mcp`: letters, digits, `/`, `_`, `-` and `.`, at most 128 characters");
+        return None;
+    }
+    let path = path.trim_end_matches('/');
+    if path.is_empty() || PATHS_TAKEN.contains(&path) || path.starts_with("/v1/") {
+        field.error_hint("this path serves something else", "the default is `/mcp`");
+        return None;
+    }
+    Some(path.to_owned())
+}
+
+fn database(field: &Field<'_>) -> Option<DatabaseUrl> {
+    DatabaseUrl::parse(field.filled()?).map_err(|rule| field.error(rule)).ok()
+}
+
+pub(super) fn org(field: &Field<'_>) -> Option<OrgId> {
+    OrgId::parse(field.filled()?).map_err(|fault| field.error(fault.to_string())).ok()
+}

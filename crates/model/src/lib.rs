@@ -1,0 +1,34 @@
+//! What things are and what is allowed.
+//!
+//! Nouns, names, ids, refusal codes, manifests, configuration and the one decision function. Pure: nothing here is
+//! async, opens a file or a socket, or reads a clock; time and text come in as arguments.
+
+pub mod address;
+pub mod code;
+pub mod config;
+pub mod document;
+pub mod glob;
+pub mod id;
+pub mod manifest;
+pub mod mistake;
+pub mod name;
+pub mod policy;
+pub mod rate;
+mod reader;
+pub mod secret_text;
+pub mod sensitive;
+mod substitute;
+pub mod template;
+pub mod time;
+pub mod upstream;
+
+pub use code::Code;
+pub use config::Config;
+pub use glob::Glob;
+pub use id::{AgentId, AgentType, EventId, KeyId, OrgId, RunId};
+pub use manifest::{Access, Manifest};
+pub use mistake::{Mistake, Mistakes};
+pub use name::{ServerName, ToolName};
+pub use rate::Rate;
+pub use sensitive::Sensitive;
+pub use time::Timestamp;

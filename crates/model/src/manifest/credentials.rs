@@ -1,0 +1,131 @@
+//! Where the credentials of modules come from (reference, tool modules section 4).
+
+use crate::id::{AgentId, AgentType};
+use crate::reader::{Field, Table};
+use crate::substitute::is_variable;
+use crate::template::{self, TemplateFault};
+use crate::upstream::address;
+
+/// The `credentials` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The source.
+    pub source: CredentialSource,
+    /// Whether a secrets file readable by others is refused (default) or only warned about.
+    pub strict_permissions: bool,
+}
+
+/// One source of credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// The environment of the process, read once.
+    #[default]
+    Env,
+    /// A YAML mapping in a file of its own.
+    File {
+        /// Path of the file.
+        path: String,
+    },
+    /// HashiCorp Vault.
+    Vault(Vault),
+}
+
+/// Access to Vault by AppRole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vault {
+    /// Base address, http or https.
+    pub addr: String,
+    /// Variable that holds the role id; default `VAULT_ROLE_ID`.
+    pub role_id_env: String,
+    /// Variable that holds the secret id; default `VAULT_SECRET_ID`.
+    pub secret_id_env: String,
+    /// Path of the secret: a checked template without `..`; see [`Vault::path_for`].
+    pub path: String,
+    /// Version of the key/value engine, 1 or 2 (default).
+    pub kv_version: u8,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self { source: CredentialSource::Env, strict_permissions: true }
+    }
+}
+
+impl Vault {
+    /// The path for one agent.
+    ///
+    /// # Errors
+    /// [`TemplateFault`] never happens for a path that was read from a manifest.
+    pub fn path_for(&self, agent_id: &AgentId, agent_type: &AgentType) -> Result<String, TemplateFault> {
+        template::render(&self.path, agent_id, agent_type)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Env,
+    File,
+    Vault,
+}
+
+pub(super) fn read(field: &Field<'_>) -> Option<Credentials> {
+    let table = field.table()?;
+    let kind = table.read("source", |f| f.word(&[("env", Kind::Env), ("file", Kind::File), ("vault", Kind::Vault)])).unwrap_or(Kind::Env);
+    let path = table.read("path", |f| f.filled().map(str::to_owned));
+    let vault = table.read("vault", vault);
+    let strict_permissions = table.read("strict_permissions", Field::boolean).unwrap_or(true);
+    let source = match kind {
+        Kind::Env => CredentialSource::Env,
+        Kind::File => {
+            if table.get("path").is_none() {
+                table.missing("path", Some("`source: file` reads the credentials from the YAML mapping at `path`"));
+            }
+            CredentialSource::File { path: path.unwrap_or_default() }
+        }
+        Kind::Vault => {
+            if table.get("vault").is_none() {
+                table.missing("vault", Some("`source: vault` needs at least `vault.addr` and `vault.path`"));
+            }
+            vault.map_or(CredentialSource::Env, CredentialSource::Vault)
+        }
+    };
+    table.finish();
+    Some(Credentials { source, strict_permissions })
+}
+
+fn vault(field: &Field<'_>) -> Option<Vault> {
+    let table = field.table()?;
+    let addr = table.require("addr").and_then(|f| address(&f));
+    table.read("auth", |f| f.word(&[("approle", ())]));
+    let role_id_env = variable(&table, "role_id_env", "VAULT_ROLE_ID");
+    let secret_id_env = variable(&table, "secret_id_env", "VAULT_SECRET_ID");
+    let path = table.require("path").and_then(|f| path(&f));
+    let kv_version = table.read("kv_version", |f| f.integer(1, 2)).map_or(2, |version| if version == 1 { 1 } else { 2 });
+    table.finish();
+    Some(Vault { addr: addr?, role_id_env, secret_id_env, path: path?, kv_version })
+}
+
+fn variable(table: &Table<'_>, key: &'static str, default: &str) -> String {
+    let read = |f: &Field<'_>| {
+        let name = f.text()?;
+        if !is_variable(name) {
+            f.error("not a valid name of an environment variable");
+        }
+        Some(name.to_owned())
+    };
+    table.read(key, read).unwrap_or_else(|| default.to_owned())
+}
+
+fn path(field: &Field<'_>) -> Option<String> {
+    let path = field.filled()?;
+    if let Err(fault) = template::check(path) {
+        field.error(fault.to_string());
+        return None;
+    }
+    // Agent ids and types have no dots, so the rendered path has `..` only where the template has it.
+    if path.contains("..") {
+        field.error("must not contain `..`");
+        return None;
+    }
+    Some(path.to_owned())
+}

@@ -1,0 +1,118 @@
+//! Rules over arguments and results (reference, tool modules sections 3 and 10).
+
+use crate::reader::{Field, Table};
+
+/// Longest pattern in bytes.
+pub const PATTERN_BYTES_MAX: usize = 4_096;
+
+/// What a matching rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterAction {
+    /// Refuse the call or hold back the result.
+    Block,
+    /// Let it pass and record the match.
+    Warn,
+    /// Replace the match; results only.
+    Redact,
+}
+
+/// An encoding that is undone before matching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoding {
+    /// Base64 with `+` and `/`.
+    Base64,
+    /// Base64 with `-` and `_`.
+    UrlsafeBase64,
+    /// Percent-encoding.
+    Url,
+}
+
+/// One entry of `argument_filters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentFilter {
+    /// Shown to operators, never to the agent.
+    pub name: String,
+    /// Regular expression; its length is checked here, it is compiled by the gateway's linear-time engine.
+    pub pattern: String,
+    /// Argument names it looks at; `*` = all. Never empty.
+    pub fields: Vec<String>,
+    /// `Block` (default) or `Warn`.
+    pub action: FilterAction,
+    /// Encodings to undo.
+    pub decode: Vec<Decoding>,
+    /// Whether letter case is ignored; default false.
+    pub case_insensitive: bool,
+}
+
+/// One entry of `response_filters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseFilter {
+    /// Shown to operators, never to the agent.
+    pub name: String,
+    /// Regular expression.
+    pub pattern: String,
+    /// `Warn` (default), `Block` or `Redact`.
+    pub action: FilterAction,
+    /// Encodings to undo.
+    pub decode: Vec<Decoding>,
+    /// Whether letter case is ignored; default false.
+    pub case_insensitive: bool,
+}
+
+const DECODINGS: [(&str, Decoding); 3] =
+    [("base64", Decoding::Base64), ("urlsafe_base64", Decoding::UrlsafeBase64), ("url", Decoding::Url)];
+
+struct Common {
+    name: String,
+    pattern: String,
+    decode: Vec<Decoding>,
+    case_insensitive: bool,
+}
+
+fn common(table: &Table<'_>) -> Option<Common> {
+    let name = table.require("name").and_then(|f| f.filled().map(str::to_owned));
+    let pattern = table.require("pattern").and_then(|f| pattern(&f));
+    let decode = table.read("decode", |f| f.each(|f| f.word(&DECODINGS))).unwrap_or_default();
+    let case_insensitive = table.read("case_insensitive", Field::boolean).unwrap_or(false);
+    Some(Common { name: name?, pattern: pattern?, decode, case_insensitive })
+}
+
+fn pattern(field: &Field<'_>) -> Option<String> {
+    let pattern = field.text()?;
+    if pattern.is_empty() {
+        field.error_hint("must not be empty", "an empty pattern matches everything");
+        return None;
+    }
+    if pattern.len() > PATTERN_BYTES_MAX {
+        field.error(format!("is longer than {PATTERN_BYTES_MAX} bytes"));
+        return None;
+    }
+    Some(pattern.to_owned())
+}
+
+pub(super) fn argument(field: &Field<'_>) -> Option<ArgumentFilter> {
+    let table = field.table()?;
+    let common = common(&table);
+    let fields = table.read("fields", |f| {
+        let fields = f.each(|f| f.filled().map(str::to_owned))?;
+        if f.list()?.is_empty() {
+            f.error_hint("must not be empty", "leave it out to look at every argument");
+        }
+        Some(fields)
+    });
+    let action = table.read("action", |f| f.word(&[("block", FilterAction::Block), ("warn", FilterAction::Warn)]));
+    table.finish();
+    let Common { name, pattern, decode, case_insensitive } = common?;
+    let fields = fields.unwrap_or_else(|| vec!["*".to_owned()]);
+    Some(ArgumentFilter { name, pattern, fields, action: action.unwrap_or(FilterAction::Block), decode, case_insensitive })
+}
+
+pub(super) fn response(field: &Field<'_>) -> Option<ResponseFilter> {
+    let table = field.table()?;
+    let common = common(&table);
+    let words = [("warn", FilterAction::Warn), ("block", FilterAction::Block), ("redact", FilterAction::Redact)];
+    let action = table.read("action", |f| f.word(&words)).unwrap_or(FilterAction::Warn);
+    table.finish();
+    let Common { name, pattern, decode, case_insensitive } = common?;
+    Some(ResponseFilter { name, pattern, action, decode, case_insensitive })
+}

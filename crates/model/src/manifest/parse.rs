@@ -1,0 +1,89 @@
+//! From text to a [`Manifest`]: every section in its own file, all mistakes in one pass.
+
+use super::{Manifest, ModuleCatalog};
+use super::{credentials, filter, hitl, metadata, module, names, rates, servers, settings};
+use crate::document::{Document, Place};
+use crate::id::AgentType;
+use crate::mistake::{Mistake, Mistakes, Report};
+use crate::reader::{Field, Table};
+use crate::substitute::substitute;
+
+/// Largest binary block in a result when the manifest says nothing: 10 MiB.
+pub const BINARY_BYTES_DEFAULT: u64 = 10 << 20;
+
+impl Manifest {
+    /// Reads a manifest. `file` is its name in messages, `env` answers `${VAR}`, `kinds` knows the module kinds of this build.
+    ///
+    /// Gives the manifest and its warnings.
+    ///
+    /// # Errors
+    /// Every mistake of the text, with place and hint. No value of the text or of a variable is in them.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+        kinds: &dyn ModuleCatalog,
+    ) -> Result<(Self, Vec<Mistake>), Mistakes> {
+        let mut document = Document::parse(file, text)?;
+        let report = Report::new(file);
+        substitute(&mut document, env, &report);
+        let manifest = Field::new(&document.root, String::new(), &report).table().and_then(|root| read(root, kinds));
+        report.finish(manifest)
+    }
+
+    /// Whether the manifest is for agents of `agent_type`.
+    ///
+    /// # Errors
+    /// One mistake at the manifest's `agent_type`.
+    pub fn check_agent_type(&self, agent_type: &AgentType) -> Result<(), Mistakes> {
+        if self.agent_type == *agent_type {
+            return Ok(());
+        }
+        let message = format!("the manifest is for agents of type `{}`, not `{agent_type}`", self.agent_type);
+        let hint = "start the agent with the manifest of its type, or correct AGENT_TYPE";
+        Err(Mistake::error(&self.file, self.agent_type_place, "agent_type", message).hint(hint).into())
+    }
+}
+
+fn read(root: Table<'_>, kinds: &dyn ModuleCatalog) -> Option<Manifest> {
+    let agent_type = agent_type(&root);
+    let description = root.read("description", |field| field.text().map(str::to_owned)).unwrap_or_default();
+    let modules = root.read("modules", |field| module::read(field, kinds)).unwrap_or_default();
+    let servers = root.read("servers", servers::read).unwrap_or_default();
+    if root.get("modules").is_none() && root.get("servers").is_none() {
+        root.missing("modules", Some("a manifest lists at least one module or server"));
+    }
+    let manifest = Manifest {
+        file: root.field.report().file().to_owned(),
+        agent_type_place: agent_type.as_ref().map_or(Place::START, |(_, place)| *place),
+        // Without a valid type there is an error, and this value is never seen.
+        agent_type: agent_type.map_or_else(|| AgentType::parse("none").ok(), |(agent_type, _)| Some(agent_type))?,
+        description,
+        modules,
+        servers,
+        policy: root.read("policy", servers::lists).unwrap_or_default(),
+        credentials: root.read("credentials", credentials::read).unwrap_or_default(),
+        state_backend: root.read("state_backend", settings::state_backend).unwrap_or_default(),
+        rate_limits: root.read("rate_limits", rates::read).unwrap_or_default(),
+        argument_filters: root.read("argument_filters", |field| field.each(filter::argument)).unwrap_or_default(),
+        response_filters: root.read("response_filters", |field| field.each(filter::response)).unwrap_or_default(),
+        hitl: root.read("hitl", hitl::read).unwrap_or_default(),
+        audit: root.read("audit", settings::audit).unwrap_or_default(),
+        binary_bytes_max: root.read("content_limits", settings::content_limits).unwrap_or(Some(BINARY_BYTES_DEFAULT)),
+        metadata: metadata::read(&root),
+    };
+    names::check(&root, &manifest, kinds);
+    root.finish();
+    Some(manifest)
+}
+
+fn agent_type(root: &Table<'_>) -> Option<(AgentType, Place)> {
+    let field = root.require("agent_type")?;
+    match AgentType::parse(field.text()?.trim()) {
+        Ok(agent_type) => Some((agent_type, field.place())),
+        Err(fault) => {
+            field.error(fault.to_string());
+            None
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! External servers an agent may use, and globs over served names (our additions to the original manifest).
+
+use super::catalog::Access;
+use crate::document::Place;
+use crate::glob::Glob;
+use crate::name::ServerName;
+use crate::reader::Field;
+
+/// `allow` and `deny`. An absent `allow` admits everything, an empty one nothing; `deny` wins.
+#[derive(Clone, Debug, Default)]
+pub struct GlobLists {
+    /// `None` = absent.
+    pub allow: Option<Vec<Glob>>,
+    /// Empty when absent.
+    pub deny: Vec<Glob>,
+}
+
+impl GlobLists {
+    /// Whether `name` passes both lists.
+    #[must_use]
+    pub fn admits(&self, name: &str) -> bool {
+        self.allow.as_ref().is_none_or(|globs| globs.iter().any(|g| g.matches(name))) && !self.deny.iter().any(|g| g.matches(name))
+    }
+}
+
+/// One entry under `servers`.
+#[derive(Clone, Debug)]
+pub struct ServerGrant {
+    /// A server of the gateway.
+    pub name: ServerName,
+    /// Over the upstream's own tool names.
+    pub tools: GlobLists,
+    /// `Read` = only tools whose effective risk is `read-only`; `None` = no narrowing by mode.
+    pub access: Option<Access>,
+    /// Where the entry stands.
+    pub place: Place,
+}
+
+pub(super) fn read(field: &Field<'_>) -> Option<Vec<ServerGrant>> {
+    let mut grants = Vec::new();
+    for (entry, field) in field.entries()? {
+        let name = ServerName::parse(&entry.key);
+        if let Err(fault) = &name {
+            field.report().error(entry.key_place, &field.path, fault.to_string());
+        }
+        // `tickets:` with nothing behind it grants the server as it is.
+        let granted = if field.is_null() { Some((GlobLists::default(), None)) } else { grant(&field) };
+        if let (Ok(name), Some((tools, access))) = (name, granted) {
+            grants.push(ServerGrant { name, tools, access, place: entry.key_place });
+        }
+    }
+    Some(grants)
+}
+
+fn grant(field: &Field<'_>) -> Option<(GlobLists, Option<Access>)> {
+    let table = field.table()?;
+    let tools = table.read("tools", lists).unwrap_or_default();
+    let access = table.read("mode", mode).flatten();
+    table.finish();
+    Some((tools, access))
+}
+
+/// `read`, `write`, or an empty text for no mode.
+pub(super) fn mode(field: &Field<'_>) -> Option<Option<Access>> {
+    if field.is_empty_text() {
+        return Some(None);
+    }
+    field.word(&[("read", Some(Access::Read)), ("write", Some(Access::Write))])
+}
+
+pub(super) fn lists(field: &Field<'_>) -> Option<GlobLists> {
+    let table = field.table()?;
+    let lists = GlobLists {
+        allow: table.read("allow", |f| f.each(Field::glob)),
+        deny: table.read("deny", |f| f.each(Field::glob)).unwrap_or_default(),
+    };
+    table.finish();
+    Some(lists)
+}

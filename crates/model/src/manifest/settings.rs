@@ -1,0 +1,76 @@
+//! Sections that are mostly there for compatibility.
+
+use crate::reader::Field;
+use crate::sensitive::Sensitive;
+
+/// The `audit` section. `agent_bus_*` keys are checked and ignored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether the readable call record shows (redacted) arguments; default true.
+    pub log_args: bool,
+    /// Service name in traces; default `scoped-mcp`.
+    pub otel_service_name: String,
+}
+
+/// The `state_backend` section; our own store keeps the state whatever it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StateBackend {
+    /// Default.
+    #[default]
+    InProcess,
+    /// A server that speaks the Redis protocol.
+    Dragonfly {
+        /// May hold a password.
+        url: Sensitive,
+    },
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { log_args: true, otel_service_name: "scoped-mcp".to_owned() }
+    }
+}
+
+pub(super) fn audit(field: &Field<'_>) -> Option<AuditSettings> {
+    let table = field.table()?;
+    let default = AuditSettings::default();
+    let settings = AuditSettings {
+        log_args: table.read("log_args", Field::boolean).unwrap_or(default.log_args),
+        otel_service_name: table.read("otel_service_name", |f| f.filled().map(str::to_owned)).unwrap_or(default.otel_service_name),
+    };
+    for key in ["agent_bus_emit", "agent_bus_hitl_emit"] {
+        if let Some(field) = table.get(key).filter(|field| field.boolean() == Some(true)) {
+            field.warning("has no effect: there is no agent bus", "remove it; every call is on the ledger");
+        }
+    }
+    table.read("agent_bus_comms_dir", |f| f.text().map(drop));
+    table.finish();
+    Some(settings)
+}
+
+pub(super) fn state_backend(field: &Field<'_>) -> Option<StateBackend> {
+    let table = field.table()?;
+    let remote = table.read("type", |f| f.word(&[("in_process", false), ("dragonfly", true)])).unwrap_or(false);
+    let url = table.read("url", |f| f.filled().map(Sensitive::new));
+    if remote && table.get("url").is_none() {
+        table.missing("url", Some("`type: dragonfly` needs the address of the server"));
+    }
+    table.finish();
+    match url {
+        Some(url) if remote => Some(StateBackend::Dragonfly { url }),
+        _ => Some(StateBackend::InProcess),
+    }
+}
+
+/// `Some(None)` when it is switched off.
+pub(super) fn content_limits(field: &Field<'_>) -> Option<Option<u64>> {
+    let table = field.table()?;
+    let bytes = table.read("max_binary_bytes", binary_bytes);
+    table.finish();
+    bytes
+}
+
+/// A size in bytes; 0 is no limit.
+pub(super) fn binary_bytes(field: &Field<'_>) -> Option<Option<u64>> {
+    field.integer(0, 1 << 40).map(|bytes| (bytes > 0).then_some(bytes))
+}

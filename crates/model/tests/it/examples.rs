@@ -1,0 +1,56 @@
+//! Every example in the repository is accepted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bailiwick_model::Config;
+use bailiwick_model::manifest::{Access, Manifest};
+
+use crate::catalog::{Kinds, env};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+#[test]
+fn manifests_are_accepted_without_warning() {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(examples().join("manifests")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (manifest, warnings) =
+            Manifest::parse(&name, &fs::read_to_string(&path).unwrap(), &env, &Kinds).unwrap_or_else(|m| panic!("{m}"));
+        assert_eq!(warnings, [], "{name}");
+        assert!(!manifest.description.is_empty());
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(names, ["build-agent.yml", "docs-agent.yml", "proxy-agent.yml", "research-agent.yml", "support-agent.yml"]);
+}
+
+#[test]
+fn the_research_agent_only_reads() {
+    let text = fs::read_to_string(examples().join("manifests/research-agent.yml")).unwrap();
+    let (manifest, _) = Manifest::parse("research-agent.yml", &text, &env, &Kinds).unwrap();
+    let modules: Vec<_> = manifest.modules.iter().map(|m| (m.key.as_str(), m.kind.as_str(), m.access)).collect();
+    assert_eq!(modules, [("filesystem", "filesystem", Some(Access::Read)), ("sqlite", "sqlite", Some(Access::Read))]);
+    assert_eq!(manifest.modules[1].config["db_dir"], "/tmp/bailiwick-data/sqlite");
+}
+
+#[test]
+fn the_configuration_is_accepted_with_and_without_its_comments() {
+    let text = fs::read_to_string(examples().join("bailiwick.yml")).unwrap();
+    let (config, warnings) = Config::parse("bailiwick.yml", &text, &|_| None).unwrap_or_else(|m| panic!("{m}"));
+    assert_eq!(warnings, []);
+    assert_eq!(config.servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["tickets", "search", "internal-wiki"]);
+    // The commented keys are real ones.
+    let keys: String =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line).to_owned() + "\n").collect();
+    let (config, warnings) = Config::parse("bailiwick.yml", &keys, &|_| None).unwrap_or_else(|m| panic!("{m}"));
+    assert_eq!(warnings, []);
+    assert_eq!(config.public_url.as_deref(), Some("https://gw.example.com"));
+}
+
+fn is_key(text: &str) -> bool {
+    text.split_once(": ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}

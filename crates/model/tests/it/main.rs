@@ -1,0 +1,11 @@
+//! The model through its public face.
+
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "tests; the helpers are no test functions")]
+
+mod catalog;
+mod config;
+mod document;
+mod examples;
+mod manifest;
+mod manifest_mistakes;
+mod properties;

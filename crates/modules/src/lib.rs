@@ -1,0 +1,37 @@
+//! The built-in tool modules and the guards they share.
+//!
+//! A *module* is a family of tools over one kind of resource. [`ModuleKind`] describes it and opens it for one agent;
+//! [`ToolModule`] is the opened instance: it lists its tools, refuses arguments that point outside the agent's
+//! resources, and runs calls. [`ModuleRegistry`] holds the kinds of this build; own kinds are added to it
+//! (see `examples/custom-module`).
+//!
+//! | Kind | File | Resource of the agent |
+//! |---|---|---|
+//! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
+//! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
+//!
+//! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
+//! what, then hands the argument text of one validated call to [`ToolModule::call`].
+
+mod arguments;
+mod blocking;
+pub mod config;
+pub mod context;
+pub mod egress;
+pub mod fault;
+pub mod filesystem;
+pub mod module;
+pub mod output;
+pub mod registry;
+pub mod schema;
+pub mod spec;
+pub mod sqlite;
+
+pub use arguments::decode;
+pub use config::{ConfigKey, ConfigKind, ConfigReader};
+pub use context::{CallContext, Cancel};
+pub use fault::{OpenFault, ToolFault};
+pub use module::{CredentialKey, Credentials, ModuleKind, ModuleSetup, Pending, ToolModule};
+pub use output::ToolOutput;
+pub use registry::{ModuleRegistry, builtin};
+pub use spec::{Access, Hints, ToolSpec};

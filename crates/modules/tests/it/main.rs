@@ -1,0 +1,11 @@
+//! Tests through the public face of the modules.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod filesystem;
+mod filesystem_attacks;
+mod filesystem_races;
+mod specs;
+mod sqlite;
+mod sqlite_attacks;
+mod sqlite_bombs;
+mod support;

@@ -1,0 +1,50 @@
+//! Opens modules the way the gateway does and calls them through the trait.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bailiwick_model::{AgentId, AgentType, Code};
+use bailiwick_modules::{Access, CallContext, Cancel, Credentials, ModuleRegistry, ModuleSetup, OpenFault, ToolFault, ToolModule};
+use serde_json::Value;
+
+/// Long enough for any call that is not meant to be slow.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Agent(pub(crate) Arc<dyn ToolModule>);
+
+/// Opens `kind` for the agent `id` of type `tester`.
+pub(crate) fn try_open(kind: &str, id: &str, access: Option<Access>, config: &Value) -> Result<Agent, OpenFault> {
+    let registry = ModuleRegistry::with_builtin();
+    let setup = ModuleSetup {
+        key: kind,
+        org: None,
+        agent_id: &AgentId::parse(id).unwrap(),
+        agent_type: &AgentType::parse("tester").unwrap(),
+        access,
+        config: config.as_object().unwrap(),
+        credentials: &Credentials::default(),
+    };
+    registry.get(kind).unwrap().open(setup).map(Agent)
+}
+
+pub(crate) fn open(kind: &str, id: &str, access: Option<Access>, config: &Value) -> Agent {
+    try_open(kind, id, access, config).unwrap()
+}
+
+impl Agent {
+    /// The structured result.
+    pub(crate) async fn call(&self, tool: &str, arguments: &Value) -> Result<Value, ToolFault> {
+        self.call_until(tool, arguments, Instant::now() + PATIENCE, &Cancel::new()).await
+    }
+
+    pub(crate) async fn call_until(&self, tool: &str, arguments: &Value, deadline: Instant, cancel: &Cancel) -> Result<Value, ToolFault> {
+        let text = arguments.to_string();
+        let output = self.0.call(tool, &text, CallContext { deadline, cancel }).await?;
+        Ok(serde_json::from_str(&output.structured).unwrap())
+    }
+
+    /// The result, or the word of the refusal.
+    pub(crate) async fn code(&self, tool: &str, arguments: &Value) -> Result<Value, Code> {
+        self.call(tool, arguments).await.map_err(|f| f.code)
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line: arguments as written become commands with meaning; results and failures become output and exit codes.
+
+mod agent;
+mod args;
+pub(crate) mod audit;
+mod context;
+mod db;
+mod key;
+pub(crate) mod output;
+mod pages;
+mod run;
+mod secret;
+mod serve;
+mod start;
+mod validate;
+mod when;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use args::{Cli, Command};
+pub(crate) use context::Context;
+
+use crate::exit::{Exit, Failure};
+use crate::{demo, environment, harden, shim};
+
+/// Parses, runs, reports; the one place where results become exit codes.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(fault) => return usage(&fault),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.is_told() {
+                eprintln!("{failure}");
+            }
+            ExitCode::from(failure.exit() as u8)
+        }
+    }
+}
+
+/// Help and version are results (stdout, 0); everything else about usage is talk (stderr, 2).
+fn usage(fault: &clap::Error) -> ExitCode {
+    // The terminal may be gone; there is nobody left to tell.
+    let _ = fault.print();
+    ExitCode::from(if fault.use_stderr() { Exit::Usage as u8 } else { 0 })
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { common, command, flat } = cli;
+    let environment = environment::read();
+    let command = match (command, flat.into_run()) {
+        (Some(command), _) => command,
+        (None, Some(run)) => Command::Run(run),
+        (None, None) => return Err(Failure::new(Exit::Usage, "no command").hint("`bailiwick --help` lists the commands")),
+    };
+    // Before anything else: the program of a stdio server is none of ours and sets its own course.
+    if let Command::StdioExec(wanted) = command {
+        return Err(shim::exec(wanted.parent, &wanted.command));
+    }
+    let refused = harden::harden_process();
+    let context = Context::new(common, environment, refused);
+    match command {
+        Command::Run(args) => finish(many()?, run::run(&context, args)),
+        Command::Serve(args) => finish(many()?, serve::run(&context, args)),
+        Command::Demo(args) => finish(many()?, demo::run(&context, args.once)),
+        Command::Key(command) => finish(single()?, key::run(&context, command)),
+        Command::Secret(command) => finish(single()?, secret::run(&context, command)),
+        Command::Audit(command) => finish(single()?, audit::run(&context, command)),
+        Command::Db(command) => finish(single()?, db::run(&context, &command)),
+        Command::Agent(command) => finish(single()?, agent::run(&context, command)),
+        Command::DemoUpstream => finish(single()?, demo::upstream::run(&context.environment)),
+        Command::Validate(args) => validate::run(&context, &args),
+        Command::StdioExec(_) => Ok(()),
+    }
+}
+
+/// Runs to the end. What still runs on the side (a read of standard input cannot be taken back) does not hold the process.
+fn finish(runtime: Runtime, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let done = runtime.block_on(Box::pin(command));
+    runtime.shutdown_background();
+    done
+}
+
+/// The runtime of a serving command: one thread for each core that this process may use.
+fn many() -> Result<Runtime, Failure> {
+    Builder::new_multi_thread().enable_all().build().map_err(no_runtime)
+}
+
+/// The runtime of a short command.
+fn single() -> Result<Runtime, Failure> {
+    Builder::new_current_thread().enable_all().build().map_err(no_runtime)
+}
+
+fn no_runtime(cause: std::io::Error) -> Failure {
+    Failure::new(Exit::Unavailable, format!("cannot start: {cause}"))
+}

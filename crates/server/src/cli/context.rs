@@ -1,0 +1,78 @@
+//! What every command works with: the environment, the form of results, the clock, and the settings when it needs them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bailiwick_model::time::{Clock, Random};
+use bailiwick_store::{PlatformScope, Store};
+
+use super::args::{Common, Form};
+use crate::app;
+use crate::environment::Environment;
+use crate::exit::Failure;
+use crate::logging::LogFormat;
+use crate::operator::Operator;
+use crate::settings::Settings;
+use crate::system::{SystemClock, SystemRandomness};
+
+/// High-level arguments that all commands share.
+pub(crate) struct Context {
+    pub(crate) environment: Environment,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) form: Form,
+    pub(crate) log_format: Option<LogFormat>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// Steps of hardening that this place does not allow; told once logging has started.
+    pub(crate) unhardened: Vec<String>,
+}
+
+impl Context {
+    /// From the arguments and the environment of the process.
+    pub(crate) fn new(common: Common, environment: Environment, unhardened: Vec<String>) -> Self {
+        Self {
+            environment,
+            config: common.config,
+            form: common.output,
+            log_format: common.log_format,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandomness),
+            unhardened,
+        }
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Settings::load(self.config.as_deref(), &self.environment)
+    }
+
+    /// Opens the store for an operator's command, as `serve` does, with the operator's scope.
+    ///
+    /// # Errors
+    /// When the state directory or the database cannot be used.
+    pub(crate) async fn store(&self, settings: &Settings) -> Result<(Store, PlatformScope), Failure> {
+        let store = settings.open_store(&self.clock, &self.random).await?;
+        let scope = store.platform(&self.actor())?;
+        Ok((store, scope))
+    }
+
+    /// The store and the ledger for a command that changes something.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened.
+    pub(crate) async fn operator(&self, settings: &Settings) -> Result<Operator, Failure> {
+        let (store, scope) = self.store(settings).await?;
+        let ledger = app::open_ledger(settings, &store, &self.clock, &self.random).await?;
+        Ok(Operator { store, scope, ledger, clock: Arc::clone(&self.clock), random: Arc::clone(&self.random) })
+    }
+
+    /// Who is written down as the author of a change.
+    fn actor(&self) -> String {
+        let user = self.environment.get("USER").or_else(|| self.environment.get("LOGNAME"));
+        let name: String = user.map(String::as_str).unwrap_or("operator").chars().filter(|c| !c.is_control()).take(64).collect();
+        format!("cli:{name}")
+    }
+}

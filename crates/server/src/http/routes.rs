@@ -1,0 +1,135 @@
+//! Which path goes where. The MCP endpoint is matched by hand, before any router: it is the path of every call.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::response::{IntoResponse, Response as RouterResponse};
+use axum::routing::get;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+
+use super::connection::AnswerBody;
+use super::health::{self, Health};
+use super::watch::{Phase, Watch};
+
+/// What stands behind the MCP endpoint; the gateway, or a stand-in under test.
+pub trait Endpoint: Clone + Send + Sync + 'static {
+    /// The body of an answer.
+    type Answer: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + Send + 'static;
+
+    /// Answers one request of any method; never fails, every refusal is an answer. Limits size and time of the body itself.
+    fn mcp(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Answer>> + Send;
+
+    /// The present state. Anybody may ask, as often as he likes: cheap, or kept for a moment.
+    fn health(&self) -> impl Future<Output = Health> + Send;
+}
+
+type Side = TowerToHyperService<Router>;
+/// The body of every answer of the door.
+type DoorBody<E> = AnswerBody<Either<<E as Endpoint>::Answer, axum::body::Body>>;
+
+/// The routes of one listener.
+pub(super) struct Routes<E> {
+    endpoint: E,
+    path: String,
+    side: Side,
+}
+
+impl<E: Endpoint> Routes<E> {
+    /// `path` is the MCP endpoint, e.g. `/mcp`; with and without a trailing slash it is the same route, since clients lose
+    /// their credentials on a redirect.
+    pub(super) fn new(endpoint: E, path: &str) -> Self {
+        let side = TowerToHyperService::new(side_routes(endpoint.clone()));
+        Self { endpoint, path: path.trim_end_matches('/').to_owned(), side }
+    }
+
+    fn is_endpoint(&self, path: &str) -> bool {
+        matches!(path.strip_prefix(self.path.as_str()), Some("" | "/"))
+    }
+}
+
+fn side_routes<E: Endpoint>(endpoint: E) -> Router {
+    let ready = endpoint.clone();
+    Router::new()
+        .route("/livez", get(async || health::live()))
+        .route("/readyz", get(async move |query: RawQuery| health::ready(&ready.health().await, &query)))
+        .route("/health", get(async move || health::counts(&endpoint.health().await)))
+        .method_not_allowed_fallback(async || {
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are served here")
+        })
+        // Also `/.well-known/*` and `/register`: a 200 there sends clients into a sign-in that ignores their key.
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path"))
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str) -> RouterResponse {
+    answer(status, &json!({"code": code, "message": message}))
+}
+
+/// A JSON answer outside MCP; never cached.
+pub(super) fn answer(status: StatusCode, body: &Value) -> RouterResponse {
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, body.to_string()).into_response()
+}
+
+/// The routes as seen by one connection.
+pub(super) struct Doorman<E> {
+    pub(super) routes: Arc<Routes<E>>,
+    pub(super) watch: Arc<Watch>,
+}
+
+impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
+    type Response = Response<DoorBody<E>>;
+    type Error = Infallible;
+    // Boxed per request: hyper keeps room for this future as long as the connection lives, and most connections are idle.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.watch.enter(Phase::Busy);
+        let (routes, watch) = (Arc::clone(&self.routes), Arc::clone(&self.watch));
+        Box::pin(async move {
+            let response = if routes.is_endpoint(request.uri().path()) {
+                match caught(routes.endpoint.mcp(request)).await {
+                    Some(response) => response.map(Either::Left),
+                    None => internal_fault().map(Either::Right),
+                }
+            } else {
+                routes.side.call(request).await?.map(Either::Right)
+            };
+            Ok(response.map(|body| AnswerBody::new(body, watch)))
+        })
+    }
+}
+
+/// Runs `future` and gives `None` when it panicked: one broken request never takes the others with it.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Ready(value)) => Poll::Ready(Some(value)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => {
+            tracing::error!(target: "ops", event = "request_panicked", "a request ended in a fault of our own");
+            Poll::Ready(None)
+        }
+    })
+    .await
+}
+
+fn internal_fault() -> Response<axum::body::Body> {
+    const TEXT: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"internal error"}}"#;
+    let mut response = Response::new(axum::body::Body::new(Full::new(Bytes::from_static(TEXT.as_bytes()))));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

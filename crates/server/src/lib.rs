@@ -1,0 +1,27 @@
+//! The doors of Bailiwick: MCP endpoints and the command line; the program `bailiwick`.
+
+mod app;
+mod cli;
+mod demo;
+mod environment;
+pub mod exit;
+mod harden;
+pub mod http;
+mod logging;
+mod manifests;
+mod operator;
+mod places;
+mod serve;
+mod settings;
+mod shim;
+mod signals;
+pub mod stdio;
+mod system;
+
+use std::process::ExitCode;
+
+/// The whole program: parses the process's arguments, runs the command, reports its failure on stderr.
+#[must_use]
+pub fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,134 @@
+//! The command line as scripts see it: streams, exit codes, forms.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use bailiwick_testkit::place::Place;
+use serde_json::{Value, json};
+
+use crate::scene::{setup, talk};
+
+fn bailiwick(place: &Place, args: &[&str], input: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(args).env_clear().env("HOME", place.path()).current_dir(place.path());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that does not read closes the pipe early.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn nothing_at_all_shows_the_help_on_stderr_with_2() {
+    let place = Place::new();
+    let output = bailiwick(&place, &[], "");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    let help = talk(&output);
+    for word in ["run ", "serve ", "demo ", "key ", "secret ", "audit ", "db ", "validate ", "agent "] {
+        assert!(help.contains(&format!("\n  {word}")), "{word} in {help}");
+    }
+    assert!(!help.contains("__"), "hidden commands stay hidden: {help}");
+    let asked = bailiwick(&place, &["--help"], "");
+    assert_eq!((asked.status.code(), asked.stderr.len()), (Some(0), 0));
+    assert_eq!(bailiwick(&place, &["serve", "--nonsense"], "").status.code(), Some(2));
+}
+
+#[test]
+fn secrets_come_from_stdin_or_a_file_and_are_never_shown() {
+    let place = Place::new();
+    let set = bailiwick(&place, &["secret", "set", "TOKEN"], "hunter-2-hunter-2\n");
+    assert!(set.status.success(), "{}", talk(&set));
+    place.file("value", "from a file\n");
+    let file = bailiwick(&place, &["secret", "set", "OTHER", "--from-file", "value"], "");
+    assert!(file.status.success(), "{}", talk(&file));
+    let list = bailiwick(&place, &["secret", "list", "-o", "json"], "");
+    let rows: Value = serde_json::from_slice(&list.stdout).unwrap();
+    let names: Vec<&Value> = rows.as_array().unwrap().iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, [&json!("OTHER"), &json!("TOKEN")]);
+    for output in [&set, &file, &list] {
+        let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!all.contains("hunter") && !all.contains("from a file"), "{all}");
+    }
+    let empty = bailiwick(&place, &["secret", "set", "EMPTY"], "\n");
+    assert_eq!(
+        (empty.status.code(), talk(&empty)),
+        (Some(2), "error: stdin holds no value\nhint: for example `bailiwick secret set NAME < file`\n".into())
+    );
+    let gone = bailiwick(&place, &["secret", "rm", "TOKEN", "--yes"], "");
+    assert!(gone.status.success());
+    assert_eq!(bailiwick(&place, &["secret", "rm", "TOKEN", "--yes"], "").status.code(), Some(4));
+}
+
+#[test]
+fn without_a_home_the_configuration_or_the_environment_names_the_places() {
+    let place = Place::new();
+    let create = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(["key", "create", "--agent-id", "a-1", "--agent-type", "a"]).env_clear();
+        command.envs(variables.iter().copied()).current_dir(place.path()).output().unwrap()
+    };
+    let nowhere = create(&[]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(talk(&nowhere).contains("set `state_dir` in the configuration, or `HOME`"), "{}", talk(&nowhere));
+    let keyless = create(&[("BAILIWICK_STATE_DIR", "state")]);
+    assert_eq!(keyless.status.code(), Some(2));
+    assert!(talk(&keyless).contains("set `root_key_file` in the configuration, or `HOME`"), "{}", talk(&keyless));
+
+    let value = create(&[("BAILIWICK_STATE_DIR", "first"), ("BAILIWICK_ROOT_KEY", &"5a".repeat(32))]);
+    assert!(value.status.success(), "{}", talk(&value));
+    assert!(!talk(&value).contains("created the root key"), "{}", talk(&value));
+    let named = create(&[("BAILIWICK_STATE_DIR", "second"), ("BAILIWICK_ROOT_KEY_FILE", "root.key")]);
+    assert!(named.status.success(), "{}", talk(&named));
+    assert!(place.path().join("root.key").is_file());
+    place.file("bailiwick.yml", "state_dir: third\nroot_key_file: third.key\n");
+    let written = create(&[]);
+    assert!(written.status.success(), "{}", talk(&written));
+    assert!(place.path().join("third.key").is_file() && place.path().join("third/ledger").is_dir());
+}
+
+#[test]
+fn validate_prints_every_mistake_and_answers_0_or_1() {
+    let place = Place::new();
+    place.file("good.yml", "agent_type: a\nmodules: {files: {type: filesystem, mode: read, config: {base_path: /x}}}\n");
+    place.file("config.yml", "listen: 127.0.0.1:1\n");
+    place.file("bad.yml", "agent_type: A\nmodules: {files: {type: filesystme}}\n");
+    let good = bailiwick(&place, &["validate", "good.yml", "config.yml"], "");
+    assert_eq!((good.status.code(), talk(&good), good.stdout.len()), (Some(0), "OK: good.yml\nOK: config.yml\n".into(), 0));
+    let flat = bailiwick(&place, &["validate", "--manifest", "good.yml"], "");
+    assert_eq!((flat.status.code(), talk(&flat)), (Some(0), "OK: good.yml\n".into()));
+    let bad = bailiwick(&place, &["validate", "good.yml", "bad.yml", "-o", "json"], "");
+    assert_eq!((bad.status.code(), talk(&bad)), (Some(1), "OK: good.yml\nINVALID: bad.yml (2 errors)\n".into()));
+    let mistakes: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    let places: Vec<(&Value, &Value)> = mistakes.as_array().unwrap().iter().map(|m| (&m["path"], &m["line"])).collect();
+    assert_eq!(places, [(&json!("agent_type"), &json!(1)), (&json!("modules.files.type"), &json!(2))]);
+    assert_eq!(bailiwick(&place, &["validate", "none.yml"], "").status.code(), Some(1));
+}
+
+#[test]
+fn the_database_is_migrated_once() {
+    let setup = setup("");
+    let status = setup.command(&["db", "status"]);
+    assert_eq!(status.status.code(), Some(6), "{}", talk(&status));
+    let first: Value = serde_json::from_slice(&setup.command(&["db", "migrate", "-o", "json"]).stdout).unwrap();
+    assert_eq!(first["version_before"], json!(0));
+    assert!(!first["applied"].as_array().unwrap().is_empty());
+    let second: Value = serde_json::from_slice(&setup.command(&["db", "migrate", "-o", "json"]).stdout).unwrap();
+    assert_eq!((&second["version_before"], &second["applied"]), (&first["version"], &json!([])));
+    assert!(setup.command(&["db", "status"]).status.success());
+}
+
+#[test]
+fn the_shim_limits_and_becomes_the_program() {
+    let place = Place::new();
+    let parent = std::process::id().to_string();
+    let script = "ulimit -c; ulimit -n; grep NoNewPrivs /proc/self/status; echo \"$1\"";
+    let args = ["__stdio-exec", "--parent", &parent, "--", "/bin/sh", "-c", script, "sh", "an argument"];
+    let output = bailiwick(&place, &args, "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n256\nNoNewPrivs:\t1\nan argument\n", "{}", talk(&output));
+    let orphan = bailiwick(&place, &["__stdio-exec", "--parent", "1", "--", "/bin/true"], "");
+    assert_eq!((orphan.status.code(), talk(&orphan)), (Some(1), "error: the gateway that started this server is gone\n".into()));
+    let missing = bailiwick(&place, &["__stdio-exec", "--parent", &parent, "--", "/no/such/program"], "");
+    assert_eq!(
+        (missing.status.code(), talk(&missing)),
+        (Some(1), "error: cannot start `/no/such/program`: No such file or directory (os error 2)\n".into())
+    );
+}

@@ -1,0 +1,18 @@
+//! Stories over the doors and the real program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod audit;
+mod base;
+mod cli;
+mod demo;
+mod door;
+mod endpoint;
+mod keys;
+mod kill;
+mod outage;
+mod refusals;
+mod scene;
+mod stdio;
+mod stop;
+mod stories;
+mod support;

@@ -1,0 +1,175 @@
+//! `bailiwick run`: one agent over stdio, in every era, under the same rules.
+
+use std::process::Stdio;
+
+use bailiwick_testkit::client::{Client, Era};
+use bailiwick_testkit::place::Place;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::scene::{READER, code, text};
+
+/// `bailiwick ARGS` with nothing in its environment but what it needs, and places of its own.
+fn program(place: &Place, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(args).env_clear().env("HOME", place.path()).env("AGENT_ID", "r-1").env("AGENT_TYPE", "reader").current_dir(place.path());
+    command
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.file("reader.yml", READER.replace("{dir}", &place.path().to_string_lossy()));
+    place.file("files/agents/r-1/note.txt", "hello");
+    place
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_revision_works_over_a_pipe_and_ends_with_it() {
+    for (era, args) in Era::ALL.into_iter().zip([
+        &["run", "--manifest", "reader.yml"][..],
+        &["--manifest", "reader.yml"],
+        &["--manifest=reader.yml"],
+        &["run", "--manifest=reader.yml"],
+    ]) {
+        let place = place();
+        let client = Client::stdio(program(&place, args), era);
+        client.open().await.unwrap();
+        assert_eq!(client.tool_names().await.unwrap(), ["files_list_dir", "files_read_file"]);
+        assert_eq!(text(&client.call("files_read_file", json!({"path": "note.txt"})).await.unwrap()), "hello");
+        let escape = client.call("files_read_file", json!({"path": "../../../reader.yml"})).await.unwrap();
+        assert_eq!(code(&escape), "path_refused");
+        let status = client.close().await.unwrap().unwrap();
+        assert!(status.success(), "{era:?}: {status} {}", client.stderr());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_on_the_pipe_is_answered_and_the_next_line_is_served() {
+    let place = place();
+    let mut child = program(&place, &["run", "--manifest", "reader.yml"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = [
+        "{",
+        "[]",
+        "null",
+        r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#,
+        "",
+        "\u{1}",
+        r#"{"jsonrpc":"2.0","id":"last","method":"ping"}"#,
+    ];
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(lines.join("\n").as_bytes()).await.unwrap();
+    drop(input);
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers: Vec<Value> = String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (good, bad): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["id"] == "last");
+    assert_eq!(good, [&json!({"jsonrpc": "2.0", "id": "last", "result": {}})]);
+    assert_eq!(bad.len(), 5, "{bad:?}");
+    assert!(bad.iter().all(|answer| matches!(answer["error"]["code"].as_i64(), Some(-32700 | -32600))), "{bad:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_streams_of_scoped_mcp_are_written() {
+    let place = place();
+    let args = ["run", "--manifest", "reader.yml", "--audit-log", "logs/audit.jsonl", "--ops-log", "logs/ops.jsonl"];
+    let client = Client::stdio(program(&place, &args), Era::LEGACY);
+    client.open().await.unwrap();
+    client.call("files_read_file", json!({"path": "note.txt"})).await.unwrap();
+    client.call("files_read_file", json!({"path": "../x"})).await.unwrap();
+    assert!(client.close().await.unwrap().unwrap().success());
+    let lines = |name: &str| place.read(name).lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>();
+    let events = |name: &str| lines(name).iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let calls = lines("logs/audit.jsonl");
+    assert_eq!(events("logs/audit.jsonl"), ["tool_call", "scope_violation"]);
+    assert_eq!((&calls[0]["agent_id"], &calls[0]["tool"], &calls[0]["status"]), (&json!("r-1"), &json!("files_read_file"), &json!("ok")));
+    assert_eq!((&calls[1]["status"], &calls[1]["level"], &calls[1]["logger"]), (&json!("blocked"), &json!("warning"), &json!("audit")));
+    let ops = events("logs/ops.jsonl");
+    for (earlier, later) in [
+        ("startup", "identity_resolved"),
+        ("identity_resolved", "manifest_loaded"),
+        ("manifest_loaded", "server_ready"),
+        ("server_ready", "stopped"),
+    ] {
+        let at = |name: &str| ops.iter().position(|event| event == name).unwrap_or_else(|| panic!("{name} in {ops:?}"));
+        assert!(at(earlier) < at(later), "{ops:?}");
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |name: &str| place.join(name).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("logs"), mode("logs/audit.jsonl"), mode("logs/ops.jsonl")), (0o700, 0o600, 0o600));
+}
+
+/// Starts and expects the program to refuse; gives exit code and what it says.
+async fn refusal(place: &Place, args: &[&str], more: &[(&str, &str)], without: &[&str]) -> (Option<i32>, String) {
+    let mut command = program(place, args);
+    command.envs(more.iter().copied()).stdin(Stdio::null());
+    for name in without {
+        command.env_remove(name);
+    }
+    let output = command.output().await.unwrap();
+    assert!(output.stdout.is_empty(), "stdout is for JSON-RPC only");
+    (output.status.code(), crate::scene::talk(&output))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_the_agent_is_must_be_clear() {
+    let place = place();
+    let run = &["run", "--manifest", "reader.yml"];
+    assert_eq!(
+        refusal(&place, run, &[], &["AGENT_ID", "AGENT_TYPE"]).await,
+        (
+            Some(2),
+            "error: Required environment variable(s) not set: AGENT_ID, AGENT_TYPE\n\
+             hint: set them where the MCP client starts `bailiwick run`, for example `AGENT_ID=research-01 AGENT_TYPE=research`\n"
+                .into()
+        )
+    );
+    let rule = "lower-case letters, digits and `-`, beginning with a letter or digit, at most 63 characters";
+    assert_eq!(
+        refusal(&place, run, &[("AGENT_ID", "../x")], &[]).await,
+        (Some(2), format!("error: `AGENT_ID` is not a valid agent id: {rule}\n"))
+    );
+    let mismatch = refusal(&place, run, &[("AGENT_TYPE", "writer")], &[]).await;
+    assert_eq!(
+        mismatch,
+        (
+            Some(2),
+            "error: the manifest does not fit `AGENT_TYPE`\n\
+             error: the manifest is for agents of type `reader`, not `writer`\n  --> reader.yml:1:13  agent_type\n\
+             hint: start the agent with the manifest of its type, or correct AGENT_TYPE\n\
+             hint: `--allow-type-mismatch` serves the manifest all the same\n"
+                .into()
+        )
+    );
+    let allowed = Client::stdio(
+        {
+            let mut command = program(&place, &["run", "--manifest", "reader.yml", "--allow-type-mismatch"]);
+            command.env("AGENT_TYPE", " writer\n");
+            command
+        },
+        Era::Modern,
+    );
+    assert_eq!(allowed.tool_names().await.unwrap().len(), 2);
+    assert!(allowed.close().await.unwrap().unwrap().success());
+    assert!(allowed.stderr().contains("agent_type_mismatch"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_manifest_is_told_in_one_pass_and_nothing_starts() {
+    let place = place();
+    place.file("bad.yml", "agent_type: reader\nmodules:\n  files:\n    type: filesystem\n    moed: read\n    config: {base_pth: /x}\n");
+    let (status, talk) = refusal(&place, &["run", "--manifest", "bad.yml"], &[], &[]).await;
+    assert_eq!(status, Some(2));
+    for part in [
+        "error: the manifest `bad.yml` is not valid\n",
+        "--> bad.yml:5:5  modules.files.moed",
+        "hint: did you mean `mode`?",
+        "base_pth",
+        "missing key `base_path`",
+    ] {
+        assert!(talk.contains(part), "{part} in {talk}");
+    }
+    assert!(!place.join(".local").exists(), "nothing was opened");
+    let (status, talk) = refusal(&place, &["run", "--manifest", "none.yml"], &[], &[]).await;
+    assert_eq!((status, talk.as_str()), (Some(6), "error: cannot read the manifest `none.yml`: No such file or directory (os error 2)\n"));
+}

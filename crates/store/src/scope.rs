@@ -1,0 +1,148 @@
+//! Who acts, and inside which organisation. The constructors are private to this crate: a [`Scope`] is made only by
+//! [`Keyring::verify`](crate::Keyring::verify) and [`Store::launch`](crate::Store::launch), so code that holds one is past
+//! authentication (security reference section 13).
+
+use std::fmt;
+use std::sync::Arc;
+
+use bailiwick_model::{AgentId, AgentType, KeyId, OrgId};
+
+use crate::error::{StoreError, StoreResult};
+
+/// Characters an operator's name may have at most; it is stored beside what he did.
+const ACTOR_CHARS_MAX: usize = 128;
+
+/// The authenticated agent. `key_id` is absent when the identity came from the launch configuration (stdio).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The instance.
+    pub agent_id: AgentId,
+    /// The kind, which names the manifest.
+    pub agent_type: AgentType,
+    /// The API key that was presented.
+    pub key_id: Option<KeyId>,
+}
+
+/// An authenticated principal inside its organisation. A clone costs one atomic increment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Scope(Arc<ScopeFacts>);
+
+#[derive(PartialEq, Eq)]
+struct ScopeFacts {
+    org: OrgId,
+    principal: Principal,
+}
+
+impl Scope {
+    pub(crate) fn new(org: OrgId, principal: Principal) -> Self {
+        Self(Arc::new(ScopeFacts { org, principal }))
+    }
+
+    /// The organisation; every row read or written through this scope belongs to it.
+    #[must_use]
+    pub fn org(&self) -> &OrgId {
+        &self.0.org
+    }
+
+    /// The acting agent and its credential.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.0.principal
+    }
+
+    /// The acting agent.
+    #[must_use]
+    pub fn agent_id(&self) -> &AgentId {
+        &self.0.principal.agent_id
+    }
+
+    /// The kind of the acting agent.
+    #[must_use]
+    pub fn agent_type(&self) -> &AgentType {
+        &self.0.principal.agent_type
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({}/{})", self.org(), self.agent_id())
+    }
+}
+
+/// The operator of the installation, above organisations. Reads and writes platform rows; for an organisation's rows he must
+/// name it with [`within`](Self::within).
+#[derive(Clone, Debug)]
+pub struct PlatformScope {
+    actor: Box<str>,
+}
+
+impl PlatformScope {
+    pub(crate) fn new(actor: &str) -> StoreResult<Self> {
+        let printable = actor.chars().all(|c| !c.is_control());
+        if actor.is_empty() || actor.chars().count() > ACTOR_CHARS_MAX || !printable {
+            return Err(StoreError::invalid(
+                "the operator's name is empty, too long or contains control characters",
+                "use 1 to 128 printable characters",
+            ));
+        }
+        Ok(Self { actor: actor.into() })
+    }
+
+    /// What background work inside the store itself acts as.
+    pub(crate) fn system() -> Self {
+        Self { actor: "system".into() }
+    }
+
+    /// Who acts.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// The operator acting inside one named organisation.
+    #[must_use]
+    pub fn within(&self, org: &OrgId) -> OrgScope {
+        OrgScope { org: org.clone(), actor: self.actor.clone() }
+    }
+}
+
+/// An operator acting inside one organisation.
+#[derive(Clone, Debug)]
+pub struct OrgScope {
+    org: OrgId,
+    actor: Box<str>,
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Scope {}
+    impl Sealed for super::OrgScope {}
+}
+
+/// One organisation whose rows may be touched: a [`Scope`] (an agent) or an [`OrgScope`] (an operator). No other type can be one.
+pub trait Tenant: sealed::Sealed + Send + Sync {
+    /// The organisation.
+    fn org(&self) -> &OrgId;
+    /// Who acts, as stored beside what was done.
+    fn actor(&self) -> &str;
+}
+
+impl Tenant for Scope {
+    fn org(&self) -> &OrgId {
+        &self.0.org
+    }
+
+    fn actor(&self) -> &str {
+        self.0.principal.agent_id.as_str()
+    }
+}
+
+impl Tenant for OrgScope {
+    fn org(&self) -> &OrgId {
+        &self.org
+    }
+
+    fn actor(&self) -> &str {
+        &self.actor
+    }
+}

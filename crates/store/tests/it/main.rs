@@ -1,0 +1,76 @@
+//! One behaviour suite for both databases, and what only one of them has.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod behaviour;
+mod faults;
+mod identity;
+mod ledger;
+mod migrations;
+mod postgres;
+mod sealing;
+mod sessions;
+mod source;
+mod sqlite;
+mod support;
+
+use ledger::index as event_index;
+use support::TestDb;
+
+/// Declares a test on SQLite for each behaviour, and one test on PostgreSQL that runs them all against one server.
+macro_rules! behaviours {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let db = super::TestDb::sqlite();
+                eprintln!("{} on {}", stringify!($name), db.name());
+                super::$module::$name(&db).await;
+            })*
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn every_behaviour_on_postgres() {
+            let Some(server) = bailiwick_testkit::postgres::Postgres::shared() else { return };
+            $({
+                let db = TestDb::postgres(server);
+                eprintln!("{} on {}", stringify!($name), db.name());
+                $module::$name(&db).await;
+            })*
+        }
+    };
+}
+
+behaviours! {
+    identity::organisations_are_created_once_and_listed,
+    identity::agents_are_created_listed_and_disabled,
+    identity::launch_makes_what_is_missing_and_keeps_keys_meaning,
+    identity::keys_verify_expire_and_are_revoked,
+    identity::another_replica_notices_a_revocation,
+    identity::a_stale_copy_is_not_used,
+    identity::a_moved_key_row_does_not_verify,
+    identity::key_uses_are_written_once_a_minute,
+    identity::keys_are_limited_and_checked,
+    sealing::secrets_are_set_opened_and_deleted,
+    sealing::swapped_and_altered_rows_do_not_open,
+    sealing::a_sealed_store_serves_what_needs_no_secret,
+    sealing::the_wrong_root_key_is_refused,
+    sealing::first_opening_at_the_same_time_agrees_on_one_key,
+    sealing::ledger_keys_are_stable_and_differ,
+    sessions::sessions_belong_to_their_agent,
+    sessions::sessions_are_limited_and_pruned,
+    sessions::another_replica_notices_the_end,
+    behaviour::organisations_do_not_see_each_other,
+    behaviour::mirrored_organisations_stay_untouched,
+    behaviour::probes_are_kept_per_endpoint,
+    behaviour::every_change_moves_its_counter,
+    behaviour::every_table_has_a_tenant_or_is_the_platforms,
+    behaviour::a_closed_store_says_so,
+    event_index::rows_are_listed_by_organisation_and_filter,
+    event_index::hostile_texts_cannot_forge_lines_or_break_the_batch,
+    event_index::an_index_that_cannot_follow_closes_the_gate,
+    event_index::rows_that_did_not_reach_the_index_are_rebuilt,
+    migrations::concurrent_migrations_agree,
+    migrations::aborted_openings_leave_a_usable_database,
+    migrations::newer_older_and_edited_schemas_are_refused,
+}

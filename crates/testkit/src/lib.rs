@@ -1,0 +1,28 @@
+//! Test harness: application under test, fake upstreams, an honest client, clock, PostgreSQL starter.
+//!
+//! Nothing here is part of the product. A broken precondition ends the test at once with a message that says what was
+//! missing, which is why this crate, alone among ours, may panic.
+//!
+//! | Need | Take |
+//! |---|---|
+//! | an MCP server that does what the test says and writes down what arrived | [`upstream::FakeUpstream`], [`upstream::StdioUpstream`] |
+//! | the program `bailiwick` as a child process, to be killed and restarted | [`app::App`] |
+//! | a client that checks every answer against the rules of its era | [`client::Client`] |
+//! | time and randomness under control | [`time::ManualClock`], [`time::SeededRandom`] |
+//! | a private directory | [`place::Place`] |
+//! | something that may be absent on a developer's machine | [`needs::needs`] |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test harness: a broken precondition must end the test with its reason"
+)]
+
+pub mod app;
+pub mod client;
+pub mod needs;
+pub mod place;
+pub mod postgres;
+pub mod program;
+pub mod time;
+pub mod upstream;
