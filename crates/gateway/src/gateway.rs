@@ -35,6 +35,7 @@ use crate::lock::{Lock, SharedLock};
 use crate::mask::Mask;
 use crate::peer::{self, Peer};
 use crate::servers::Server;
+use crate::spool::Spool;
 use crate::window::Window;
 use crate::{call_log, exchange};
 
@@ -64,6 +65,7 @@ struct Inner {
     limits: RequestLimits,
     store: Store,
     ledger: Ledger,
+    spool: Arc<Spool>,
     keyring: Keyring,
     agents: Agents,
     servers: Vec<Arc<Server>>,
@@ -114,11 +116,17 @@ impl Gateway {
         self.0.stopping.store(true, Ordering::Release);
     }
 
-    /// Waits for running calls, closes modules and servers, and makes the ledger whole. Running calls may take `drain`.
+    /// Waits for running calls and for their ends to be recorded, closes modules and servers, and makes the ledger whole. All running
+    /// calls together may take `drain`.
     pub async fn finish(&self, drain: Duration) {
         self.begin_stop();
+        let end = Instant::now() + drain;
         if tokio::time::timeout(drain, self.0.calls.acquire_many(CALLS_MAX)).await.is_err() {
             warn!("calls were still running when the time to stop was over");
+        }
+        let unrecorded = self.0.spool.drain(end.saturating_duration_since(Instant::now())).await;
+        if unrecorded > 0 {
+            warn!(unrecorded, "the ledger did not take the ends of these calls; the next start closes them as indeterminate");
         }
         let mut tasks = std::mem::take(&mut *self.0.tasks.lock());
         tasks.shutdown().await;
@@ -210,24 +218,12 @@ impl Gateway {
         self.0.agents.get(scope).await
     }
 
-    /// Puts an entry on the ledger; the promise of its durability is kept when this returns `Ok`.
-    ///
-    /// # Errors
-    /// Why the ledger cannot record, unless `audit.mode` lets the call go on without.
-    pub(crate) async fn append(&self, entry: Entry) -> Result<(), String> {
-        let lenient = match self.0.config.audit.mode {
-            AuditMode::Strict => false,
-            AuditMode::StrictWrites => matches!(entry.span, Span::Single(_)),
-            AuditMode::BestEffort => true,
-        };
-        match self.0.ledger.append(entry).await {
-            Ok(_) => Ok(()),
-            Err(unavailable) if lenient => {
-                warn!(reason = %unavailable.reason, "a record is missing on the ledger (`audit.mode` is not strict)");
-                Ok(())
-            }
-            Err(unavailable) => Err(unavailable.reason),
-        }
+    pub(crate) fn spool(&self) -> &Arc<Spool> {
+        &self.0.spool
+    }
+
+    pub(crate) fn audit_mode(&self) -> AuditMode {
+        self.0.config.audit.mode
     }
 
     pub(crate) fn log_call(&self, story: &Story, tool: Option<&Arc<Tool>>, status: &crate::call::record::Status) {
@@ -260,9 +256,9 @@ impl Gateway {
         let event = EventId::fresh(now, self.random());
         let body = format!(r#"{{"at":{},"kind":"auth","status":"denied","http":{}}}"#, now.as_micros(), status.as_u16());
         let entry = Entry { bytes: body.into_bytes(), durability: Durability::Process, span: Span::Event(event), row: None };
-        let gateway = self.clone();
+        let append = self.ledger().append(entry);
         tokio::spawn(async move {
-            if let Err(cause) = gateway.append(entry).await {
+            if let Err(cause) = append.await {
                 warn!(%cause, "a refused credential is not on the ledger");
             }
         });

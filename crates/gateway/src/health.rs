@@ -2,6 +2,8 @@
 
 use bailiwick_mcp::client::UpstreamState;
 
+use bailiwick_model::config::AuditMode;
+
 use crate::gateway::Gateway;
 
 /// The state of one part.
@@ -26,6 +28,10 @@ pub struct Health {
     pub agents: usize,
     /// Tools offered by all servers together.
     pub server_tools: usize,
+    /// Ends of calls that wait in memory for the ledger.
+    pub unrecorded: usize,
+    /// Calls go on without their records (`audit.mode: best-effort`).
+    pub unproven: bool,
 }
 
 impl Gateway {
@@ -38,7 +44,8 @@ impl Gateway {
         }
         parts.extend(self.servers().iter().map(|server| server_part(server)));
         let server_tools = self.servers().iter().map(|server| server.offer().tools.len()).sum();
-        Health { ready, parts, agents: self.opened_agents(), server_tools }
+        let unproven = self.audit_mode() == AuditMode::BestEffort;
+        Health { ready, parts, agents: self.opened_agents(), server_tools, unrecorded: self.spool().len(), unproven }
     }
 
     async fn database(&self) -> Part {

@@ -31,6 +31,7 @@ mod refusal;
 mod schema;
 mod servers;
 mod sessions;
+mod spool;
 mod stream;
 mod window;
 

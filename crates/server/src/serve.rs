@@ -41,11 +41,16 @@ impl Service {
         let (servers, own): (Vec<_>, Vec<_>) = found.parts.into_iter().partition(|part| part.name.starts_with("server:"));
         // Names and details of servers are a tenant's business; here only how many there are.
         let failing = servers.iter().filter(|part| !part.ok).count();
-        let counts =
-            [("servers", servers.len()), ("servers_failing", failing), ("agents_open", found.agents), ("tools", found.server_tools)];
+        let counts = [
+            ("servers", servers.len()),
+            ("servers_failing", failing),
+            ("agents_open", found.agents),
+            ("tools", found.server_tools),
+            ("calls_unrecorded", found.unrecorded),
+        ];
         Health {
             ready: found.ready,
-            degraded: failing > 0,
+            degraded: failing > 0 || found.unproven,
             parts: own.into_iter().map(|part| Part { name: part.name, ok: part.ok }).collect(),
             counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count as u64)).collect(),
         }

@@ -48,9 +48,9 @@ pub use journal::{OPEN_INTENTS_MAX, SEGMENT_BYTES_MAX};
 pub use key_file::{load_or_create_key, load_verifiers};
 pub use open::{EventIndex, IndexWrite, LedgerError, LedgerOptions, Place};
 pub use record::{RECORD_BYTES_MAX, Span};
+pub use wait::Append;
 
 use crate::event::EventRow;
-use wait::Started;
 use writer::Shared;
 
 /// What has to be survived before an entry counts as recorded.
@@ -74,7 +74,7 @@ pub enum Writes {
 }
 
 /// One entry. `bytes` becomes the record, with the members `span` and `event_id` put in front.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// One JSON object on one line without members `span` and `event_id`; digests and names, never values.
     pub bytes: Vec<u8>,
@@ -101,11 +101,17 @@ pub struct Receipt {
 pub struct Unavailable {
     /// For operators: `disk full`, `fsync hung`, `index database locked`, ...
     pub reason: String,
+    /// The entry breaks a rule of [`Entry::bytes`]: it will never be taken.
+    pub never: bool,
 }
 
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), never: false }
+    }
+
+    pub(crate) fn never(rule: impl Into<String>) -> Self {
+        Self { reason: rule.into(), never: true }
     }
 }
 
@@ -176,13 +182,13 @@ impl Ledger {
     /// # Errors
     /// [`Unavailable`] when durability cannot be promised now, or the entry breaks a rule of [`Entry::bytes`].
     pub fn append(&self, entry: Entry) -> impl Future<Output = Result<Receipt, Unavailable>> + Send + use<> {
-        let started = self.inner.shared.append(entry);
-        async move {
-            match started {
-                Started::Done(result) => result,
-                Started::Waiting(waiting) => waiting.wait().await,
-            }
-        }
+        self.begin(entry).within_limit()
+    }
+
+    /// Like [`append`](Self::append), without the hang limit: resolves when it is certain that the entry is on the ledger, or that it
+    /// is not and never will be. (On PostgreSQL one case stays uncertain: a connection lost during the commit counts as not recorded.)
+    pub fn begin(&self, entry: Entry) -> Append {
+        self.inner.shared.append(entry)
     }
 
     /// Waits until everything appended before is saved and in the index.

@@ -9,9 +9,8 @@ use bailiwick_model::Code;
 use bailiwick_modules::{CallContext, Cancel as Flag, ToolModule, ToolOutput};
 use serde_json::{Value, json};
 
-use super::admit::Places;
 use super::decode::Story;
-use super::record::Recorded;
+use super::record::{Held, Recorded};
 use crate::catalog::{Origin, Tool};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -33,24 +32,24 @@ pub(crate) enum Raw {
 pub(crate) struct Dispatched {
     story: Story,
     tool: Arc<Tool>,
-    places: Places,
+    held: Held,
     raw: Raw,
 }
 
 impl Dispatched {
-    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Places, Raw) {
-        (self.story, self.tool, self.places, self.raw)
+    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Held, Raw) {
+        (self.story, self.tool, self.held, self.raw)
     }
 }
 
 /// Does it. Secrets are lent inside the connection that sends them; nothing here holds one.
 pub(crate) async fn dispatch(gateway: &Gateway, call: Recorded) -> Dispatched {
-    let (story, tool, places) = call.into_parts();
+    let (story, tool, held) = call.into_parts();
     let raw = match tool.origin() {
         Origin::Module { module, tool: name, .. } => to_module(module.as_ref(), name, &story, gateway.limits().module_deadline).await,
         Origin::Server { server, tool: name, .. } => to_server(gateway, server, name, &tool, &story).await,
     };
-    Dispatched { story, tool, places, raw }
+    Dispatched { story, tool, held, raw }
 }
 
 async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Duration) -> Raw {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bailiwick_mcp::{Json, Kind, Limits, RpcError, error};
 use bailiwick_model::Code;
 
-use super::admit::Places;
 use super::decode::Story;
 use super::dispatch::{Dispatched, Raw, module_result};
+use super::record::Held;
 use crate::catalog::Tool;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -31,26 +31,26 @@ pub(crate) struct Inspected {
     story: Story,
     tool: Arc<Tool>,
     /// Held until the answer is made, so that the limits count whole calls.
-    places: Places,
+    held: Held,
     ending: Ending,
 }
 
 impl Inspected {
-    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Places, Ending) {
-        (self.story, self.tool, self.places, self.ending)
+    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Held, Ending) {
+        (self.story, self.tool, self.held, self.ending)
     }
 }
 
 /// Looks at the reply. A reply that may not be shown becomes a refusal that says so; the effect has happened.
 pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
-    let (story, tool, places, raw) = done.into_parts();
+    let (story, tool, held, raw) = done.into_parts();
     let ending = match raw {
         Raw::Server(result) => from_server(gateway, &tool, result).await,
         Raw::Module(output) => from_module(gateway, module_result(&output)),
         Raw::Error(error) => Ending::Error(mask_error(gateway, error)),
         Raw::Failed(refusal) => Ending::Refused(refusal),
     };
-    Inspected { story, tool, places, ending }
+    Inspected { story, tool, held, ending }
 }
 
 async fn from_server(gateway: &Gateway, tool: &Tool, result: Json) -> Ending {

@@ -4,13 +4,13 @@
 //! power cut before it is dispatched, and an outcome (design section 6, *Ledger durability*).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_mcp::{Json, RpcError, error};
 use bailiwick_model::Code;
+use bailiwick_model::config::AuditMode;
 use bailiwick_model::manifest::Access;
-use bailiwick_store::ledger::{Durability, Span};
-use tracing::{error as alarm, warn};
+use bailiwick_store::ledger::{Durability, Entry, Span};
+use tracing::warn;
 
 use super::admit::Places;
 use super::clear::Cleared;
@@ -23,11 +23,7 @@ use super::refused::{Refused, Stopped, Verdict};
 use crate::catalog::Tool;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
-
-/// How long an outcome is tried again before the answer leaves without it. The intent is on the ledger and is closed as
-/// indeterminate at the next start.
-const OUTCOME_RETRY_MAX: Duration = Duration::from_secs(30);
-const OUTCOME_RETRY_PAUSE: Duration = Duration::from_millis(100);
+use crate::spool::Untaken;
 
 /// What every caller gets for a name that is unknown, hidden or somebody else's.
 const UNKNOWN_TOOL: &str = "unknown tool";
@@ -36,48 +32,70 @@ const UNKNOWN_TOOL: &str = "unknown tool";
 pub(crate) struct Recorded {
     story: Story,
     tool: Arc<Tool>,
-    places: Places,
+    held: Held,
+}
+
+/// What a call keeps from here to its end.
+pub(crate) struct Held {
+    _places: Places,
+    /// What its last record will be: the outcome of the intent that is on the ledger, or the only one.
+    end: Span,
 }
 
 impl Recorded {
-    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Places) {
-        (self.story, self.tool, self.places)
+    pub(super) fn into_parts(self) -> (Story, Arc<Tool>, Held) {
+        (self.story, self.tool, self.held)
     }
 }
 
-/// Writes the intent. No record, no effect.
+/// Writes the intent. No record, no effect; and none while the ends of earlier calls cannot be kept.
 pub(crate) async fn intend(gateway: &Gateway, call: Cleared) -> Result<Recorded, Refused> {
-    if call.tool().access() == Access::Write {
-        let line = Line::of(call.story(), Some(call.tool()));
-        let entry = line.intent(Span::Intent(call.story().event), Durability::Power);
-        if let Err(cause) = gateway.append(entry).await {
-            let (story, tool, _) = call.into_parts();
-            return Err(Refused::refusal(story, tool, unavailable(cause)));
-        }
-    }
+    let end = if gateway.spool().is_full() && gateway.audit_mode() != AuditMode::BestEffort {
+        Err("the ends of too many calls wait to be recorded".to_owned())
+    } else if call.tool().access() == Access::Write {
+        intent(gateway, &call).await
+    } else {
+        Ok(Span::Single(call.story().event))
+    };
     let (story, tool, places) = call.into_parts();
-    Ok(Recorded { story, tool, places })
+    match end {
+        Ok(end) => Ok(Recorded { story, tool, held: Held { _places: places, end } }),
+        Err(cause) => Err(Refused::refusal(story, tool, unavailable(cause))),
+    }
 }
 
-/// Writes the outcome, then gives the answer. A done deed is never failed: the outcome is tried again, then alarmed. A
-/// read-only call without its record had no effect, so its result is kept back.
-pub(crate) async fn conclude(gateway: &Gateway, reply: Inspected) -> Result<Answer, Refused> {
-    let (story, tool, places, ending) = reply.into_parts();
-    let status = Status::of(&ending);
-    let wrote_intent = tool.access() == Access::Write;
-    let span = if wrote_intent { Span::Outcome(story.event) } else { Span::Single(story.event) };
-    let entry = || Line::of(&story, Some(&tool)).ended(gateway.mask(), span, &status);
-    if let Err(cause) = gateway.append(entry()).await {
-        if !wrote_intent {
-            return Err(Refused::refusal(story, tool, unrecorded(cause)));
+/// Gives what the last record of the call will be.
+async fn intent(gateway: &Gateway, call: &Cleared) -> Result<Span, String> {
+    let event = call.story().event;
+    let entry = Line::of(call.story(), Some(call.tool())).intent(Span::Intent(event), Durability::Power);
+    match gateway.ledger().append(entry).await {
+        Ok(_) => Ok(Span::Outcome(event)),
+        Err(unavailable) if gateway.audit_mode() == AuditMode::BestEffort => {
+            warn!(event_id = %event, reason = unavailable.reason, "a call with effects goes on without its intent (`audit.mode: best-effort`)");
+            Ok(Span::Single(event))
         }
-        warn!(event_id = %story.event, %cause, "the outcome is not on the ledger yet; trying again");
-        if !retried(gateway, entry).await {
-            alarm!(event_id = %story.event, "the outcome could not be recorded; the intent stays open");
+        Err(unavailable) => Err(unavailable.reason),
+    }
+}
+
+/// Writes the end, then gives the answer. The result of a call whose end is neither on the ledger nor kept for it stays here: a deed
+/// that is done waits, a read-only call is refused.
+pub(crate) async fn conclude(gateway: &Gateway, reply: Inspected) -> Result<Answer, Refused> {
+    let (story, tool, held, ending) = reply.into_parts();
+    let status = Status::of(&ending);
+    let entry = || Line::of(&story, Some(&tool)).ended(gateway.mask(), held.end, &status);
+    if let Err(untaken) = gateway.spool().attempt(entry()).await {
+        match held.end {
+            Span::Outcome(_) => gateway.spool().keep(untaken, entry()).await,
+            _ => {
+                if let Err(cause) = missing(gateway, untaken, entry()) {
+                    return Err(Refused::refusal(story, tool, unrecorded(cause)));
+                }
+            }
         }
     }
     gateway.log_call(&story, Some(&tool), &status);
-    drop(places);
+    drop(held);
     Ok(match ending {
         Ending::Result { result, .. } => Answer::result(story.id, story.era, result),
         Ending::Error(fault) => Answer::error(story.id, story.era, fault),
@@ -85,15 +103,20 @@ pub(crate) async fn conclude(gateway: &Gateway, reply: Inspected) -> Result<Answ
     })
 }
 
-async fn retried(gateway: &Gateway, entry: impl Fn() -> bailiwick_store::ledger::Entry) -> bool {
-    let until = tokio::time::Instant::now() + OUTCOME_RETRY_MAX;
-    while tokio::time::Instant::now() < until {
-        tokio::time::sleep(OUTCOME_RETRY_PAUSE).await;
-        if gateway.append(entry()).await.is_ok() {
-            return true;
-        }
+/// A single record that the ledger did not take: `audit.mode` decides whether the answer leaves without it.
+fn missing(gateway: &Gateway, untaken: Untaken, entry: Entry) -> Result<(), String> {
+    let (mode, cause) = (gateway.audit_mode(), untaken.reason.clone());
+    if mode == AuditMode::Strict {
+        return Err(cause);
     }
-    false
+    if !untaken.never && gateway.spool().try_keep(untaken, entry) {
+        return Ok(());
+    }
+    if mode == AuditMode::StrictWrites {
+        return Err(cause);
+    }
+    warn!(cause, "a record is missing on the ledger (`audit.mode: best-effort`)");
+    Ok(())
 }
 
 /// Records a refusal and answers it. When the ledger cannot take even that, the refusal stands and is logged: refusing has no
@@ -102,7 +125,7 @@ pub(crate) async fn refuse(gateway: &Gateway, refused: Refused) -> Answer {
     let Stopped { story, tool, verdict } = *refused.0;
     let status = Status::refused(&verdict);
     let entry = Line::of(&story, tool.as_ref()).ended(gateway.mask(), Span::Single(story.event), &status);
-    if let Err(cause) = gateway.append(entry).await {
+    if let Err(cause) = gateway.ledger().append(entry).await {
         warn!(event_id = %story.event, code = status.code_word(), %cause, "a refusal is not on the ledger");
     }
     gateway.log_call(&story, tool.as_ref(), &status);

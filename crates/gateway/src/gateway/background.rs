@@ -22,6 +22,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 impl Gateway {
     pub(super) fn begin_background(&self, changes: &Arc<Changes>) {
         let mut tasks = self.0.tasks.lock();
+        tasks.spawn(self.0.spool.clone().run());
         tasks.spawn(refresh_keys(self.0.keyring.clone()));
         let keep = self.0.config.audit.retention_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
         tasks.spawn(prune(self.0.store.clone(), self.0.clock.clone(), keep));

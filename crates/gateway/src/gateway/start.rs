@@ -30,6 +30,7 @@ use crate::inflight::Inflight;
 use crate::lock::Lock;
 use crate::mask::Mask;
 use crate::servers::{ProbeNote, Server, Workshop};
+use crate::spool::Spool;
 use crate::window::Window;
 
 /// Everything a gateway is started with. Clock, randomness, network and environment are arguments.
@@ -145,6 +146,7 @@ impl Gateway {
             servers,
             mask,
             store,
+            spool: Arc::new(Spool::new(ledger.clone(), &config.limits)),
             ledger,
             keyring,
             clock,

@@ -62,6 +62,8 @@ variables! {
     "BAILIWICK_LIMITS__CALL_DEADLINE_SECONDS" => "limits.call_deadline_seconds";
     "BAILIWICK_LIMITS__CALL_DEADLINE_CAP_SECONDS" => "limits.call_deadline_cap_seconds";
     "BAILIWICK_LIMITS__MODULE_DEADLINE_SECONDS" => "limits.module_deadline_seconds";
+    "BAILIWICK_LIMITS__SPOOL_BYTES_MAX" => "limits.spool_bytes_max";
+    "BAILIWICK_LIMITS__SPOOL_RECORDS_MAX" => "limits.spool_records_max";
     "BAILIWICK_LIMITS__UPSTREAM_RESPONSE_BYTES_MAX" => "limits.upstream_response_bytes_max";
     "BAILIWICK_LIMITS__UPSTREAM_EVENT_BYTES_MAX" => "limits.upstream_event_bytes_max";
     "BAILIWICK_LIMITS__RESULT_TEXT_BYTES_MAX" => "limits.result_text_bytes_max";

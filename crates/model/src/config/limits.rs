@@ -70,6 +70,8 @@ limits! {
     result_text_bytes_max = 1_048_576 in 1_024..=67_108_864, "Text in a result shown to a client. Beyond it: limit_exceeded.";
     tools_per_upstream_max = 2_000 in 1..=20_000, "Tools of one server. Beyond it: cut and flagged.";
     tools_per_view_max = 5_000 in 1..=50_000, "Tools that one agent sees. Beyond it: cut and flagged.";
+    spool_records_max = 10_000 in 1..=1_000_000, "Ends of calls that wait for the ledger. Beyond it: no call is admitted.";
+    spool_bytes_max = 67_108_864 in 1_048_576..=1_073_741_824, "The same in bytes. Beyond it: no call is admitted.";
     list_pages_max = 100 in 1..=1_000, "Pages read when listing a server's tools. Beyond it: cut and flagged.";
 }
 

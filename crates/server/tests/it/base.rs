@@ -48,7 +48,12 @@ impl<'s> Base<'s> {
 
     /// The same with a server behind it and agents of type `worker` that may call it.
     pub(crate) fn setup_before(&self, upstream: &FakeUpstream) -> AppSetup {
-        let servers = format!("servers:\n  fake:\n    url: {}\n    allow_private: [127.0.0.0/8]\n", upstream.url());
+        self.setup_before_with(upstream, "")
+    }
+
+    /// The same; `more` is added to the configuration.
+    pub(crate) fn setup_before_with(&self, upstream: &FakeUpstream, more: &str) -> AppSetup {
+        let servers = format!("servers:\n  fake:\n    url: {}\n    allow_private: [127.0.0.0/8]\n{more}", upstream.url());
         self.setup(&servers).file("manifests/worker.yml", WORKER)
     }
 }

@@ -1,7 +1,8 @@
 //! The callers' side: waiting for an answer, for everything to be saved, for the end.
 
-use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
@@ -12,10 +13,46 @@ use super::state::State;
 use super::writer::Shared;
 use super::{Receipt, Unavailable};
 
-/// What `append` has begun.
-pub(crate) enum Started {
+/// An entry that was given to the ledger ([`Ledger::begin`](super::Ledger::begin)).
+pub struct Append(Begun);
+
+enum Begun {
     Done(Result<Receipt, Unavailable>),
     Waiting(Waiting),
+}
+
+impl Append {
+    pub(crate) const fn done(result: Result<Receipt, Unavailable>) -> Self {
+        Self(Begun::Done(result))
+    }
+
+    pub(crate) const fn waiting(waiting: Waiting) -> Self {
+        Self(Begun::Waiting(waiting))
+    }
+
+    /// Waits at most the hang limit, then takes the entry back if it has not been written.
+    pub(crate) async fn within_limit(mut self) -> Result<Receipt, Unavailable> {
+        let hang = match &self.0 {
+            Begun::Done(result) => return result.clone(),
+            Begun::Waiting(waiting) => waiting.hang,
+        };
+        match (timeout(hang, &mut self).await, &self.0) {
+            (Ok(result), _) => result,
+            (Err(_), Begun::Done(result)) => result.clone(),
+            (Err(_), Begun::Waiting(waiting)) => Err(waiting.give_up()),
+        }
+    }
+}
+
+impl Future for Append {
+    type Output = Result<Receipt, Unavailable>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Begun::Done(result) => Poll::Ready(result.clone()),
+            Begun::Waiting(waiting) => waiting.poll(context),
+        }
+    }
 }
 
 /// A caller's hold on his slot.
@@ -30,16 +67,10 @@ impl Waiting {
         Self { door, slot, hang }
     }
 
-    pub(crate) async fn wait(self) -> Result<Receipt, Unavailable> {
-        let answer = poll_fn(|context| {
-            let mut poll = std::task::Poll::Pending;
-            self.door.with_gate(&mut |gate| poll = gate.slots.poll(self.slot, context));
-            poll
-        });
-        match timeout(self.hang, answer).await {
-            Ok(result) => result,
-            Err(_) => Err(self.give_up()),
-        }
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<Receipt, Unavailable>> {
+        let mut poll = Poll::Pending;
+        self.door.with_gate(&mut |gate| poll = gate.slots.poll(self.slot, context));
+        poll
     }
 
     fn give_up(&self) -> Unavailable {

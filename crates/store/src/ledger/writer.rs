@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::merkle::Range;
 use super::record;
 use super::state::{Guard, State};
-use super::wait::{Started, Waiting};
+use super::wait::{Append, Waiting};
 use super::{Durability, Entry, LedgerHealth, Receipt, Unavailable, Writes};
 
 /// Rounds a caller writes for others who queued while he wrote, before he leaves it to the thread.
@@ -84,18 +84,18 @@ impl Shared {
         act(&mut self.lock())
     }
 
-    pub(crate) fn append(self: &Arc<Self>, entry: Entry) -> Started {
+    pub(crate) fn append(self: &Arc<Self>, entry: Entry) -> Append {
         if let Some(rule) = record::refusal(&entry.bytes) {
-            return Started::Done(Err(Unavailable::new(rule)));
+            return Append::done(Err(Unavailable::never(rule)));
         }
         let mut state = self.lock();
         let refusal = state.gate.refusal(&entry).or_else(|| state.intent_refusal(entry.span));
         if let Some(refused) = refusal {
-            return Started::Done(Err(refused));
+            return Append::done(Err(refused));
         }
         if entry.durability == Durability::Process && self.writes == Writes::ByCaller && state.is_free() {
             state.gate.push(entry, false);
-            return Started::Done(self.write_own(state));
+            return Append::done(self.write_own(state));
         }
         let hang = state.gate.hang;
         let slot = state.gate.push(entry, true);
@@ -104,8 +104,8 @@ impl Shared {
         drop(state);
         self.tell(tell);
         match slot {
-            Some(slot) => Started::Waiting(Waiting::new(Arc::<Self>::clone(self), slot, hang)),
-            None => Started::Done(Err(Unavailable::new("the ledger is closed"))),
+            Some(slot) => Append::waiting(Waiting::new(Arc::<Self>::clone(self), slot, hang)),
+            None => Append::done(Err(Unavailable::new("the ledger is closed"))),
         }
     }
 
