@@ -19,7 +19,7 @@ use super::record::{Begin, Span, put};
 
 /// A segment that has grown to this size is followed by a new one. A start reads the last one whole, so the size bounds how long a
 /// restart takes (at most 2 s: reference, security section 15).
-pub const SEGMENT_BYTES_MAX: u64 = 16 << 20;
+pub const SEGMENT_BYTES_MAX: u64 = 8 << 20;
 
 /// Intents that may wait for their outcome at one time. A begin record names them all, with a full queue on top, and must stay
 /// below [`RECORD_BYTES_MAX`](super::record::RECORD_BYTES_MAX).

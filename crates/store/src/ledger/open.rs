@@ -76,7 +76,7 @@ pub struct LedgerOptions {
 }
 
 impl LedgerOptions {
-    /// Defaults: local disk, no index, callers write, 2 s, 16 MiB.
+    /// Defaults: local disk, no index, callers write, 2 s, 8 MiB.
     #[must_use]
     pub fn new(place: Place, key: Arc<SigningKey>, clock: Arc<dyn Clock>) -> Self {
         let hang = Duration::from_millis(HANG_MS_MAX);
