@@ -179,6 +179,7 @@ impl Agents {
             limits: self.limits.clone(),
             organisation: self.organisations.of(scope.org()),
             audit_key,
+            agent: format!("{}/{}", scope.agent_type(), scope.agent_id()),
         };
         Opened { bailiwick: Arc::new(Bailiwick::new(parts)), modules, _watchers: watchers, own_servers }
     }

@@ -9,6 +9,8 @@ use bailiwick_mcp::{Era, Id, Json, RequestMeta, Revision};
 use http::HeaderMap;
 use tokio::sync::mpsc;
 
+use crate::bailiwick::Lens;
+use crate::call::ask_back::Askable;
 use crate::call::authenticate::Caller;
 
 /// A request on its way to a method.
@@ -21,8 +23,12 @@ pub(crate) struct Asked {
     pub(crate) era: Era,
     /// The revision in force, where one has been agreed.
     pub(crate) revision: Option<Revision>,
+    /// What the endpoint shows.
+    pub(crate) lens: Lens,
     pub(crate) param_headers: Option<HeaderMap>,
     pub(crate) cancel: Cancel,
     pub(crate) events: Option<mpsc::Sender<Event>>,
+    /// How an older client is asked during a call.
+    pub(crate) askable: Option<Askable>,
     pub(crate) began: Instant,
 }

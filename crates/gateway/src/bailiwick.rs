@@ -1,19 +1,21 @@
 //! One agent's bailiwick: its manifest, its modules opened for it alone, the servers it was granted, its limits and its view.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bailiwick_model::ServerName;
 use bailiwick_model::config::Limits;
 use bailiwick_model::glob::Glob;
 use bailiwick_model::manifest::Manifest;
 use bailiwick_model::policy::Rules;
 use bailiwick_store::AuditKey;
 
-use crate::catalog::{Tool, View};
+use crate::catalog::{Stock, Tool, View, ViewSettings};
 use crate::changes::Changes;
 use crate::limits::{Places, Rates};
-use crate::lock::Lock;
+use crate::lock::{Lock, SharedLock};
 use crate::servers::Server;
 
 /// How long a first list waits for servers that have never been listed. A server that hangs longer joins later.
@@ -29,10 +31,14 @@ pub(crate) struct Bailiwick {
     rates: Rates,
     places: Places,
     view_tools_max: usize,
+    page_items: usize,
     organisation: Arc<Places>,
     audit_key: AuditKey,
     approval: Approval,
+    agent: String,
     view: ArcSwap<View>,
+    /// The views of single servers, made when somebody asks for them.
+    single: SharedLock<HashMap<ServerName, Arc<View>>>,
     building: Lock<()>,
 }
 
@@ -45,7 +51,12 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) organisation: Arc<Places>,
     pub(crate) audit_key: AuditKey,
+    /// Who the views are for.
+    pub(crate) agent: String,
 }
+
+/// What an endpoint shows: everything the agent was granted, or one server under its own names.
+pub(crate) type Lens = Option<ServerName>;
 
 struct Approval {
     required: Vec<Glob>,
@@ -54,14 +65,17 @@ struct Approval {
 
 impl Bailiwick {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { manifest, module_tools, servers, changes, limits, organisation, audit_key } = parts;
+        let Parts { manifest, module_tools, servers, changes, limits, organisation, audit_key, agent } = parts;
         Self {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
             places: Places::new("principal", limits.in_flight_per_principal_max, &limits),
             view_tools_max: usize::try_from(limits.tools_per_view_max).unwrap_or(usize::MAX),
             approval: Approval { required: manifest.hitl.approval_required.clone(), shadow: manifest.hitl.shadow.clone() },
-            view: ArcSwap::from_pointee(View::build(0, &Rules::default(), Vec::new(), 0)),
+            page_items: usize::try_from(limits.list_page_items).unwrap_or(usize::MAX),
+            view: ArcSwap::from_pointee(View::empty()),
+            single: SharedLock::default(),
+            agent,
             building: Lock::new(()),
             manifest,
             module_tools,
@@ -109,13 +123,28 @@ impl Bailiwick {
     }
 
     /// The view of this moment; built once for each generation of the catalog.
-    pub(crate) async fn view(&self) -> Arc<View> {
-        let view = self.view.load_full();
-        if view.generation() == self.changes.generation() {
-            return view;
+    pub(crate) async fn view(&self, lens: &Lens) -> Arc<View> {
+        match self.ready(lens) {
+            Some(view) => view,
+            None => {
+                self.first_discovery().await;
+                self.rebuild(lens)
+            }
         }
-        self.first_discovery().await;
-        self.rebuild()
+    }
+
+    /// The view of this moment, if it has been built.
+    fn ready(&self, lens: &Lens) -> Option<Arc<View>> {
+        let view = match lens {
+            None => Some(self.view.load_full()),
+            Some(server) => self.single.read().get(server).cloned(),
+        };
+        view.filter(|view| view.generation() == self.changes.generation())
+    }
+
+    /// Whether the agent was granted a server of this name, so that it has an endpoint of its own.
+    pub(crate) fn has_server(&self, name: &ServerName) -> bool {
+        self.servers.iter().any(|server| server.name() == name)
     }
 
     async fn first_discovery(&self) {
@@ -129,19 +158,42 @@ impl Bailiwick {
         let _ = tokio::time::timeout(FIRST_LIST_WAIT, all).await;
     }
 
-    fn rebuild(&self) -> Arc<View> {
+    fn rebuild(&self, lens: &Lens) -> Arc<View> {
         let _one_at_a_time = self.building.lock();
+        if let Some(view) = self.ready(lens) {
+            return view;
+        }
         let generation = self.changes.generation();
-        let current = self.view.load_full();
-        if current.generation() == generation {
-            return current;
+        let code = |text: &[u8]| self.audit_key.digest(text);
+        let settings = ViewSettings {
+            rules: &self.rules,
+            code: &code,
+            agent: &self.agent,
+            tools_max: self.view_tools_max,
+            page_items: self.page_items,
+            transparent: lens.is_some(),
+        };
+        let view = Arc::new(View::build(generation, &settings, self.stock(lens)));
+        match lens {
+            None => self.view.store(view.clone()),
+            Some(server) => drop(self.single.write().insert(server.clone(), view.clone())),
         }
-        let mut tools = self.module_tools.clone();
-        for server in &self.servers {
-            tools.extend(server.offer().tools.iter().cloned());
-        }
-        let view = Arc::new(View::build(generation, &self.rules, tools, self.view_tools_max));
-        self.view.store(view.clone());
         view
+    }
+
+    fn stock(&self, lens: &Lens) -> Stock {
+        let mut stock = Stock::default();
+        if lens.is_none() {
+            stock.tools.clone_from(&self.module_tools);
+        }
+        for server in self.servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
+            let offer = server.offer();
+            stock.tools.extend(offer.tools.iter().cloned());
+            stock.prompts.extend(offer.prompts.iter().cloned());
+            stock.resources.extend(offer.resources.iter().cloned());
+            stock.templates.extend(offer.templates.iter().cloned());
+            stock.servers.push(server.clone());
+        }
+        stock
     }
 }

@@ -1,10 +1,11 @@
-//! The path of a tool call, top to bottom: one stage a line, one file a stage (design section 3).
+//! The path of a call (a tool, a prompt, a resource), top to bottom: one stage a line, one file a stage (design section 3).
 //!
 //! Each stage takes the value that proves the stage before and gives the next. The fields of these values are private to
 //! the file that makes them, so that leaving out a stage does not compile. Stages 1 to 3 stand in [`crate::exchange`]
-//! (HTTP) and [`crate::peer`] (stdio), where a message becomes a [`decode::ToolCall`]; stage 13 gives the bytes back.
+//! (HTTP) and [`crate::peer`] (stdio), where a message becomes a [`decode::Call`]; stage 13 gives the bytes back.
 
 pub(crate) mod admit;
+pub(crate) mod ask_back;
 pub(crate) mod authenticate;
 pub(crate) mod clear;
 pub(crate) mod confine;
@@ -18,13 +19,14 @@ pub(crate) mod record;
 mod record_values;
 pub(crate) mod refused;
 pub(crate) mod resolve;
+mod resume;
 
 use crate::gateway::Gateway;
 use encode::Answer;
 use refused::Refused;
 
-/// Takes one tool call from the decoded request to its answer. Never fails: a refusal is an answer too, and is recorded.
-pub(crate) async fn call(gateway: &Gateway, request: decode::ToolCall) -> Answer {
+/// Takes one call from the decoded request to its answer. Never fails: a refusal is an answer too, and is recorded.
+pub(crate) async fn call(gateway: &Gateway, request: decode::Call) -> Answer {
     // A stop waits for whoever is in here.
     let _running = gateway.enter_call();
     match path(gateway, request).await {
@@ -33,7 +35,7 @@ pub(crate) async fn call(gateway: &Gateway, request: decode::ToolCall) -> Answer
     }
 }
 
-async fn path(gateway: &Gateway, request: decode::ToolCall) -> Result<Answer, Refused> {
+async fn path(gateway: &Gateway, request: decode::Call) -> Result<Answer, Refused> {
     let call = resolve::resolve(request).await?; //               name -> tool, in this agent's view
     let call = permit::permit(call)?; //                          manifest, mode, lists: the function that lists
     let call = confine::confine(call).await?; //                  arguments: schema, then the agent's resources

@@ -1,13 +1,18 @@
-//! Tools and the views that agents have of them.
+//! Tools, prompts and resources, and the views that agents have of them.
 
 mod admission;
 mod module_tool;
+mod relabel;
 mod render;
+mod resource;
 mod view;
 
-pub(crate) use admission::{Rejected, admit, original_name};
+pub(crate) use admission::{Rejected, admit, admit_prompt, admit_resource, original_name};
 pub(crate) use module_tool::module_tools;
-pub(crate) use view::View;
+pub(crate) use relabel::Relabel;
+pub(crate) use render::Listing;
+pub(crate) use resource::{Resource, admits};
+pub(crate) use view::{Stock, View, ViewSettings};
 
 use std::sync::Arc;
 
@@ -15,7 +20,7 @@ use bailiwick_contract::Risk;
 use bailiwick_mcp::Json;
 use bailiwick_mcp::exchange::ParamHeader;
 use bailiwick_model::manifest::Access;
-use bailiwick_model::policy::{Source, ToolFacts};
+use bailiwick_model::policy::{Kind, Source, ToolFacts};
 use bailiwick_modules::ToolModule;
 
 use crate::limits::Places;
@@ -30,8 +35,10 @@ pub(crate) enum Origin {
     Server { server: Arc<Server>, tool: Box<str>, proxy_key: Option<Arc<str>> },
 }
 
-/// One tool as agents see it, with everything a call needs prepared.
+/// One thing that agents can call, with everything a call needs prepared: a tool, a prompt, or the reading of one resource. They take
+/// the same path; "tool" stands for all of them there.
 pub(crate) struct Tool {
+    kind: Kind,
     /// The name agents see; shared with the rows of the ledger's index.
     name: Arc<str>,
     /// The name of the module or server.
@@ -39,9 +46,11 @@ pub(crate) struct Tool {
     origin: Origin,
     access: Access,
     risk: Risk,
-    /// The definition in `tools/list`, for each era.
+    /// The definition under the served name, for each era.
     modern: Json,
     legacy: Json,
+    /// The server's own definition, for the server's own endpoint.
+    plain: Json,
     input: Schema,
     output: Option<Schema>,
     param_headers: Vec<ParamHeader>,
@@ -50,8 +59,19 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name at the server, or inside the module.
+    pub(crate) fn original(&self) -> &str {
+        match &self.origin {
+            Origin::Module { tool, .. } | Origin::Server { tool, .. } => tool,
+        }
     }
 
     pub(crate) fn served_name(&self) -> &Arc<str> {
@@ -113,6 +133,6 @@ impl Tool {
             Origin::Server { proxy_key: Some(key), .. } => Source::Module { key },
             Origin::Server { server, tool, proxy_key: None } => Source::Server { name: server.name(), tool },
         };
-        ToolFacts { served_name: &self.name, source, access: self.access }
+        ToolFacts { kind: self.kind, served_name: &self.name, source, access: self.access }
     }
 }

@@ -1,24 +1,43 @@
 //! `server/discover` (protocol reference 2.5): what this endpoint speaks and offers.
 
-use bailiwick_mcp::{Json, Revision};
+use bailiwick_mcp::{Era, Json, Revision};
 use serde_json::{Value, json};
 
+use crate::asked::Asked;
+use crate::call::encode::Answer;
+use crate::catalog::View;
 use crate::product::SERVER_INFO_META;
 
-/// How long a client may keep the answer. It changes only with the program.
-const DISCOVER_TTL_MS: u32 = 3_600_000;
+/// How long a client may keep the answer. What is offered follows policy and servers, which may change at any time.
+const DISCOVER_TTL_MS: u32 = 0;
 
 /// The result, in the dress of 2026-07-28.
-pub(crate) fn result() -> Json {
+pub(crate) async fn answer(asked: Asked) -> Answer {
+    let view = asked.caller.bailiwick().view(&asked.lens).await;
     let versions: Vec<&str> = Revision::SERVED.iter().map(|r| r.as_str()).collect();
     let meta: Value = serde_json::from_str(SERVER_INFO_META).unwrap_or_default();
     let result = json!({
         "resultType": "complete",
         "supportedVersions": versions,
-        "capabilities": {"tools": {}},
+        "capabilities": capabilities(&view, Era::Modern),
         "ttlMs": DISCOVER_TTL_MS,
         "cacheScope": "private",
         "_meta": meta,
     });
-    Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static("{}"))
+    Answer::rendered(asked.id, Era::Modern, Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static("{}")))
+}
+
+/// What the endpoint can do for this agent: tools always, the rest when one of its servers can.
+pub(crate) fn capabilities(view: &View, _era: Era) -> Value {
+    let mut capabilities = json!({"tools": {"listChanged": true}});
+    if view.announces("prompts") {
+        capabilities["prompts"] = json!({"listChanged": true});
+    }
+    if view.announces("resources") {
+        capabilities["resources"] = json!({"listChanged": true});
+    }
+    if view.announces("completions") {
+        capabilities["completions"] = json!({});
+    }
+    capabilities
 }

@@ -5,22 +5,33 @@ use std::time::{Duration, Instant};
 
 use bailiwick_mcp::client::{Cancel, Event};
 use bailiwick_mcp::exchange::{Exchange, Headers, classify};
+use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Era, Id, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
+use bailiwick_model::ServerName;
+use bailiwick_store::Session;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::mpsc;
 
 use crate::asked::Asked;
+use crate::bailiwick::Lens;
 use crate::body::AnswerBody;
 use crate::call::authenticate::{self, Caller};
+use crate::call::decode::Subject;
 use crate::call::encode::Answer;
 use crate::call::receive::{self, Received};
 use crate::detach::Detached;
 use crate::fault::{HttpFault, json_response};
 use crate::gateway::Gateway;
 use crate::initialize::negotiate;
+use crate::progress::Wants;
+use crate::stream::Side;
 use crate::{inflight, methods, sessions, stream};
+
+/// Put into the extensions of a request that came to the endpoint of one server: its name as the path has it.
+#[derive(Clone, Debug)]
+pub struct ServerEndpoint(pub String);
 
 /// Progress events that wait for a slow reader; more are dropped, the result never is.
 const EVENTS_QUEUED_MAX: usize = 64;
@@ -45,6 +56,7 @@ where
     B: Body<Data = Bytes> + Send,
 {
     let began = Instant::now();
+    let only = request.extensions().get::<ServerEndpoint>().cloned();
     let received = receive::http(gateway.host_rules(), gateway.limits(), request)?;
     let caller = match authenticate::http(gateway, received.headers()).await {
         Ok(caller) => caller,
@@ -53,15 +65,28 @@ where
             return Err(fault);
         }
     };
+    let lens = only.map(|only| lens(&caller, &only)).transpose()?;
     // Authentication comes before the method: an unknown caller learns nothing from a 405.
     match *received.method() {
-        Method::POST => post(gateway, caller, received, began).await,
+        Method::POST => post(gateway, caller, lens, received, began).await,
         Method::DELETE => sessions::end(gateway, &caller, received.headers()).await,
         _ => Err(HttpFault::method_not_allowed()),
     }
 }
 
-async fn post<B>(gateway: &Gateway, caller: Arc<Caller>, received: Received<B>, began: Instant) -> Result<Response<AnswerBody>, HttpFault>
+/// The server of an endpoint of its own. One that does not exist and one that the agent was not granted are the same.
+fn lens(caller: &Caller, only: &ServerEndpoint) -> Result<ServerName, HttpFault> {
+    let name = ServerName::parse(&only.0).ok().filter(|name| caller.bailiwick().has_server(name));
+    name.ok_or_else(|| HttpFault::new(StatusCode::NOT_FOUND, "no server of this name", "look at the list of the endpoint without a server"))
+}
+
+async fn post<B>(
+    gateway: &Gateway,
+    caller: Arc<Caller>,
+    lens: Lens,
+    received: Received<B>,
+    began: Instant,
+) -> Result<Response<AnswerBody>, HttpFault>
 where
     B: Body<Data = Bytes> + Send,
 {
@@ -84,7 +109,7 @@ where
         Message::Request(request) => {
             let opened = open(gateway, &caller, exchange, &request).await;
             match opened {
-                Ok(open) => Ok(answer(gateway, caller, request, open, headers, began).await),
+                Ok(open) => Ok(answer(gateway, caller, lens, request, open, headers, began).await),
                 Err(response) => Ok(*response),
             }
         }
@@ -94,8 +119,12 @@ where
             }
             Ok(accepted())
         }
-        // We ask clients nothing over HTTP yet, so nobody waits for a response.
-        Message::Response(_) => Ok(accepted()),
+        Message::Response(response) => {
+            if let Exchange::Legacy { session: Some(session), .. } = &exchange {
+                gateway.asking().answered(session, response);
+            }
+            Ok(accepted())
+        }
     }
 }
 
@@ -106,6 +135,8 @@ struct Open {
     meta: RequestMeta,
     /// The legacy session the request belongs to.
     session: Option<Box<str>>,
+    /// What the client said in `initialize` that it can be asked.
+    capabilities: Option<Arc<Session>>,
     /// A session id to hand out with the answer.
     minted: Option<HeaderValue>,
 }
@@ -114,27 +145,33 @@ async fn open(gateway: &Gateway, caller: &Caller, exchange: Exchange, request: &
     let refuse = |fault: WireError| Box::new(wire_fault(&fault.with_id(Some(request.id.clone()))));
     let legacy_meta = || RequestMeta::read(request.params.as_ref()).map_err(refuse);
     match exchange {
-        Exchange::Modern(modern) => {
-            Ok(Open { era: Era::Modern, revision: Some(modern.revision), meta: modern.meta, session: None, minted: None })
-        }
+        Exchange::Modern(modern) => Ok(Open {
+            era: Era::Modern,
+            revision: Some(modern.revision),
+            meta: modern.meta,
+            session: None,
+            capabilities: None,
+            minted: None,
+        }),
         Exchange::Initialize => {
             let revision = negotiate(request.params.as_ref());
             let minted = match revision {
                 Some(revision) => sessions::begin(gateway, caller, revision, request.params.as_ref()).await,
                 None => None,
             };
-            Ok(Open { era: Era::Legacy, revision, meta: legacy_meta()?, session: None, minted })
+            Ok(Open { era: Era::Legacy, revision, meta: legacy_meta()?, session: None, capabilities: None, minted })
         }
         Exchange::Legacy { session: Some(id), header_version } => {
             let Some(session) = sessions::known(gateway, caller, &id).await else {
                 return Err(Box::new(session_unknown(&request.id)));
             };
-            let revision = header_version.unwrap_or(session.revision);
-            Ok(Open { era: Era::Legacy, revision: Some(revision), meta: legacy_meta()?, session: Some(id), minted: None })
+            let revision = Some(header_version.unwrap_or(session.revision));
+            let (meta, capabilities) = (legacy_meta()?, Some(session.row));
+            Ok(Open { era: Era::Legacy, revision, meta, session: Some(id), capabilities, minted: None })
         }
         // Without a session the request stands alone; that is allowed, only cancelling by id is not possible then.
         Exchange::Legacy { session: None, header_version } => {
-            Ok(Open { era: Era::Legacy, revision: header_version, meta: legacy_meta()?, session: None, minted: None })
+            Ok(Open { era: Era::Legacy, revision: header_version, meta: legacy_meta()?, session: None, capabilities: None, minted: None })
         }
     }
 }
@@ -142,38 +179,48 @@ async fn open(gateway: &Gateway, caller: &Caller, exchange: Exchange, request: &
 async fn answer(
     gateway: &Gateway,
     caller: Arc<Caller>,
+    lens: Lens,
     request: Request,
     open: Open,
     headers: HeaderMap,
     began: Instant,
 ) -> Response<AnswerBody> {
-    let Open { era, revision, meta, session, minted } = open;
+    let Open { era, revision, meta, session, capabilities, minted } = open;
     let cancel = Cancel::new();
-    let (events, received) = channel(&meta);
-    let token = meta.progress_token.clone();
+    let wants = Wants { token: meta.progress_token.clone(), log: log_level(gateway, &meta, session.as_deref()) };
+    let (events, received) = channel(&wants);
+    let (askable, questions) = match (&session, &capabilities) {
+        (Some(session), Some(row)) => gateway.asking().begin(session, &row.facts.capabilities),
+        _ => (None, None),
+    };
     let running = session.map(|session| gateway.inflight().enter(&session, &request.id, &cancel));
-    let param_headers = (era == Era::Modern && methods::is_call(&request.method)).then_some(headers);
+    let subject = Subject::of(&request.method);
+    let param_headers = (era == Era::Modern && subject == Some(Subject::Tool)).then_some(headers);
     let Request { id, method, params } = request;
-    let asked = Asked { caller, id, method, params, meta, era, revision, param_headers, cancel: cancel.clone(), events, began };
-    if !methods::is_call(&asked.method) {
-        return finish(methods::quick(asked).await, minted);
-    }
-    let gateway = gateway.clone();
+    let asked =
+        Asked { caller, id, method, params, meta, era, revision, lens, param_headers, cancel: cancel.clone(), events, askable, began };
+    let Some(subject) = subject else { return finish(methods::quick(asked).await, minted) };
+    let (gateway, mask) = (gateway.clone(), gateway.mask().clone());
     let work = async move {
-        let answer = methods::tools_call(&gateway, asked).await;
+        let answer = methods::call(&gateway, asked, subject).await;
         drop(running);
         answer
     };
     // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
     let on_drop = (era == Era::Modern).then_some(cancel);
     let work = Detached::new(Box::pin(work), on_drop);
-    stream::answer(work, received, token, minted).await
+    stream::answer(work, Side { events: received, questions, wants, mask: mask.clone() }, minted).await
 }
 
 type Events = Option<mpsc::Receiver<Event>>;
 
-fn channel(meta: &RequestMeta) -> (Option<mpsc::Sender<Event>>, Events) {
-    if meta.progress_token.is_none() {
+/// Of which severity log messages are wanted: each request says it (2026-07-28), or the session (older revisions).
+fn log_level(gateway: &Gateway, meta: &RequestMeta, session: Option<&str>) -> Option<LogLevel> {
+    meta.log_level.or_else(|| gateway.log_levels().of(session?))
+}
+
+fn channel(wants: &Wants) -> (Option<mpsc::Sender<Event>>, Events) {
+    if wants.nothing() {
         return (None, None);
     }
     let (sender, receiver) = mpsc::channel(EVENTS_QUEUED_MAX);

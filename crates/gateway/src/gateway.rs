@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::agents::Agents;
+use crate::asking::Asking;
 use crate::bailiwick::Bailiwick;
 use crate::body::AnswerBody;
 use crate::call::authenticate::{self, Caller, Callers};
@@ -32,6 +33,7 @@ use crate::catalog::Tool;
 use crate::inflight::Inflight;
 use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
+use crate::log_levels::LogLevels;
 use crate::mask::Mask;
 use crate::peer::{self, Peer};
 use crate::servers::Server;
@@ -77,6 +79,8 @@ struct Inner {
     /// Whom a caller without credential acts as (`auth: none`).
     open_agent: Option<Scope>,
     inflight: Inflight,
+    asking: Arc<Asking>,
+    log_levels: LogLevels,
     callers: Callers,
     calls: Arc<Semaphore>,
     stopping: AtomicBool,
@@ -164,7 +168,15 @@ impl Gateway {
         &self.0.limits
     }
 
-    pub(crate) fn mask(&self) -> &Mask {
+    pub(crate) fn asking(&self) -> &Arc<Asking> {
+        &self.0.asking
+    }
+
+    pub(crate) fn log_levels(&self) -> &LogLevels {
+        &self.0.log_levels
+    }
+
+    pub(crate) fn mask(&self) -> &Arc<Mask> {
         &self.0.mask
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::asked::Asked;
 use crate::call::encode::Answer;
+use crate::discover::capabilities;
 use crate::product::SERVER_INFO;
 
 /// The revision agreed on: the requested one if it is served, else our newest older one.
@@ -15,15 +16,16 @@ pub(crate) fn negotiate(params: Option<&Json>) -> Option<Revision> {
 }
 
 /// The result. What the client says of itself is not looked at.
-pub(crate) fn answer(asked: &Asked) -> Answer {
+pub(crate) async fn answer(asked: &Asked) -> Answer {
     let Some(revision) = asked.revision else {
         let fault = RpcError::new(error::INVALID_PARAMS, "`params.protocolVersion` must be a string");
         return Answer::error(asked.id.clone(), Era::Legacy, fault);
     };
+    let view = asked.caller.bailiwick().view(&asked.lens).await;
     let info: Value = serde_json::from_str(SERVER_INFO).unwrap_or_default();
     let result = json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": {"tools": {"listChanged": true}},
+        "capabilities": capabilities(&view, Era::Legacy),
         "serverInfo": info,
     });
     Answer::rendered(asked.id.clone(), Era::Legacy, Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static("{}")))

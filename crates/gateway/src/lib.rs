@@ -4,6 +4,7 @@
 
 mod agents;
 mod asked;
+mod asking;
 mod bailiwick;
 mod body;
 mod call;
@@ -22,6 +23,7 @@ mod inflight;
 mod initialize;
 mod limits;
 mod lock;
+mod log_levels;
 mod mask;
 mod methods;
 mod peer;
@@ -38,6 +40,7 @@ mod window;
 pub use body::AnswerBody;
 pub use call::authenticate::Caller;
 pub use call_log::CallLog;
+pub use exchange::ServerEndpoint;
 pub use gateway::{Gateway, LoadedManifest, Setup, StartFault};
 pub use health::{Health, Part};
 pub use peer::Peer;

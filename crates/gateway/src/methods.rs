@@ -5,26 +5,28 @@ use bailiwick_mcp::{Era, Json, RpcError, error};
 use bailiwick_model::EventId;
 
 use crate::asked::Asked;
-use crate::call::{self, decode, encode::Answer};
+use crate::call::{self, decode, decode::Subject, encode::Answer};
+use crate::catalog::Listing;
 use crate::gateway::Gateway;
 use crate::{discover, initialize};
 
 /// Answers one request of any door and era.
 pub(crate) async fn answer(gateway: &Gateway, asked: Asked) -> Answer {
-    if is_call(&asked.method) { tools_call(gateway, asked).await } else { quick(asked).await }
-}
-
-/// Whether the method may wait for somebody else.
-pub(crate) fn is_call(method: &str) -> bool {
-    method == "tools/call"
+    match Subject::of(&asked.method) {
+        Some(subject) => call(gateway, asked, subject).await,
+        None => quick(asked).await,
+    }
 }
 
 /// Every other method; it waits for nobody but, once, for the first discovery of the agent's servers.
 pub(crate) async fn quick(asked: Asked) -> Answer {
     match (&*asked.method, asked.era) {
-        ("tools/list", _) => tools_list(asked).await,
-        ("server/discover", Era::Modern) => Answer::rendered(asked.id, Era::Modern, discover::result()),
-        ("initialize", Era::Legacy) => initialize::answer(&asked),
+        ("tools/list", _) => list(asked, Listing::Tools).await,
+        ("prompts/list", _) => list(asked, Listing::Prompts).await,
+        ("resources/list", _) => list(asked, Listing::Resources).await,
+        ("resources/templates/list", _) => list(asked, Listing::Templates).await,
+        ("server/discover", Era::Modern) => discover::answer(asked).await,
+        ("initialize", Era::Legacy) => initialize::answer(&asked).await,
         ("ping", Era::Legacy) => Answer::rendered(asked.id, Era::Legacy, Json::from_static("{}")),
         (method, era) => {
             let removed = era == Era::Modern && removed_in_modern(method);
@@ -35,21 +37,23 @@ pub(crate) async fn quick(asked: Asked) -> Answer {
 }
 
 /// The call path behind the request's own checks.
-pub(crate) async fn tools_call(gateway: &Gateway, asked: Asked) -> Answer {
+pub(crate) async fn call(gateway: &Gateway, asked: Asked, subject: Subject) -> Answer {
     let (id, era) = (asked.id.clone(), asked.era);
     let now = gateway.now();
     let event = EventId::fresh(now, gateway.random());
-    match decode::tool_call(asked, event, now) {
+    match decode::decode(asked, subject, event, now) {
         Ok(request) => call::call(gateway, request).await,
         Err(fault) => Answer::error(id, era, fault),
     }
 }
 
-async fn tools_list(asked: Asked) -> Answer {
-    // The whole list is one page, so no cursor was ever given out.
-    if asked.params.as_ref().is_some_and(|params| params.member("cursor").is_some()) {
-        return Answer::error(asked.id, asked.era, RpcError::new(error::INVALID_PARAMS, "unknown cursor; list again without one"));
+async fn list(asked: Asked, listing: Listing) -> Answer {
+    let cursor = asked.params.as_ref().and_then(|params| params.member("cursor")).filter(|cursor| !cursor.is_null());
+    // What is no text was not given out by us, like any other cursor that is not found.
+    let cursor = cursor.map(|cursor| cursor.string().map_or_else(|| "?".to_owned(), |text| text.into_owned()));
+    let view = asked.caller.bailiwick().view(&asked.lens).await;
+    match view.list(listing, cursor.as_deref(), asked.era) {
+        Some(list) => Answer::rendered(asked.id, asked.era, list.clone()),
+        None => Answer::error(asked.id, asked.era, RpcError::new(error::INVALID_PARAMS, "unknown cursor; list again without one")),
     }
-    let view = asked.caller.bailiwick().view().await;
-    Answer::rendered(asked.id, asked.era, view.list(asked.era).clone())
 }

@@ -5,20 +5,22 @@ use std::time::Instant;
 
 use bailiwick_mcp::client::{Cancel, Event};
 use bailiwick_mcp::exchange::unsupported_version;
-use bailiwick_mcp::meta::Declared;
-use bailiwick_mcp::{Era, Frame, Json, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
+use bailiwick_mcp::meta::{Declared, LogLevel};
+use bailiwick_mcp::{Era, Frame, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::asked::Asked;
+use crate::asking::{Asking, CallQuestions};
 use crate::call::authenticate::Caller;
 use crate::gateway::Gateway;
 use crate::inflight::{Inflight, Running, cancelled_id};
 use crate::initialize::negotiate;
 use crate::lock::Lock;
 use crate::methods;
-use crate::progress;
+use crate::progress::Wants;
+use crate::stream::Side;
 
 /// Progress events that wait for the client to read.
 const EVENTS_QUEUED_MAX: usize = 64;
@@ -30,15 +32,32 @@ pub struct Peer {
     caller: Arc<Caller>,
     outbox: mpsc::Sender<Frame>,
     /// Agreed by `initialize`; 2026-07-28 requests carry their own.
-    legacy: Lock<Option<Revision>>,
+    legacy: Lock<Option<Agreed>>,
     inflight: Inflight,
+    asking: Arc<Asking>,
+    log: Lock<Option<LogLevel>>,
+}
+
+/// What `initialize` agreed on.
+#[derive(Clone)]
+struct Agreed {
+    revision: Revision,
+    /// What the client can be asked, as JSON text.
+    capabilities: Arc<str>,
 }
 
 impl Peer {
     /// A client that acts as `caller`; notifications leave through `outbox`.
     #[must_use]
     pub fn new(caller: Arc<Caller>, outbox: mpsc::Sender<Frame>) -> Arc<Self> {
-        Arc::new(Self { caller, outbox, legacy: Lock::default(), inflight: Inflight::default() })
+        Arc::new(Self {
+            caller,
+            outbox,
+            legacy: Lock::default(),
+            inflight: Inflight::default(),
+            asking: Arc::default(),
+            log: Lock::default(),
+        })
     }
 
     /// Whether the client of an older revision is to be told of changes of its list.
@@ -70,7 +89,7 @@ pub(crate) fn line(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> impl Fut
 fn take(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> Taken {
     match decode(line, &gateway.limits().message) {
         Err(fault) => Taken::Refused(encode::wire_error(&fault)),
-        Ok(Message::Request(request)) => ask(peer, request).unwrap_or_else(|fault| Taken::Refused(encode::wire_error(&fault))),
+        Ok(Message::Request(request)) => ask(gateway, peer, request).unwrap_or_else(|fault| Taken::Refused(encode::wire_error(&fault))),
         Ok(Message::Notification(notification)) => {
             if &*notification.method == "notifications/cancelled"
                 && let Some(id) = cancelled_id(&notification)
@@ -79,18 +98,24 @@ fn take(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> Taken {
             }
             Taken::Nothing
         }
-        Ok(Message::Response(_)) => Taken::Nothing,
+        Ok(Message::Response(response)) => {
+            peer.asking.answered(PIPE, response);
+            Taken::Nothing
+        }
     }
 }
 
-fn ask(peer: &Arc<Peer>, request: Request) -> Result<Taken, WireError> {
+fn ask(gateway: &Gateway, peer: &Arc<Peer>, request: Request) -> Result<Taken, WireError> {
     let (era, revision, meta) = agreed(peer, &request)?;
     let cancel = Cancel::new();
     let running = peer.inflight.enter(PIPE, &request.id, &cancel);
-    let (events, forwarding) = meta.progress_token.clone().map(|token| forward(peer, token)).unzip();
+    let legacy = peer.legacy.lock().clone().filter(|_| era == Era::Legacy);
+    let wants = Wants { token: meta.progress_token.clone(), log: meta.log_level.or_else(|| legacy.as_ref().and(*peer.log.lock())) };
+    let (askable, questions) = legacy.map_or((None, None), |agreed| peer.asking.begin(PIPE, &agreed.capabilities));
+    let (events, forwarding) = forward(peer, gateway, wants, questions);
     let Request { id, method, params } = request;
     let (caller, began) = (peer.caller.clone(), Instant::now());
-    let asked = Asked { caller, id, method, params, meta, era, revision, param_headers: None, cancel, events, began };
+    let asked = Asked { caller, id, method, params, meta, era, revision, lens: None, param_headers: None, cancel, events, askable, began };
     Ok(Taken::Work(Box::new(asked), running, forwarding))
 }
 
@@ -113,10 +138,12 @@ fn agreed(peer: &Peer, request: &Request) -> Result<(Era, Option<Revision>, Requ
     }
     if &*request.method == "initialize" {
         let revision = negotiate(request.params.as_ref());
-        *peer.legacy.lock() = revision;
+        let capabilities = request.params.as_ref().and_then(|params| params.member("capabilities"));
+        let capabilities = capabilities.map_or_else(|| "{}".into(), |capabilities| capabilities.as_str().into());
+        *peer.legacy.lock() = revision.map(|revision| Agreed { revision, capabilities });
         return Ok((Era::Legacy, revision, meta));
     }
-    let revision = *peer.legacy.lock();
+    let revision = peer.legacy.lock().as_ref().map(|agreed| agreed.revision);
     if revision.is_none() && &*request.method != "ping" {
         // Neither era: a 2026-07-28 request without its metadata, or an older one before `initialize`.
         let rule = "Invalid request: send `initialize` first, or `_meta` with io.modelcontextprotocol/protocolVersion";
@@ -138,20 +165,27 @@ fn modern_revision(meta: &RequestMeta) -> Result<Revision, WireError> {
     }
 }
 
-/// A channel whose events leave as notifications with the caller's own token.
-fn forward(peer: &Arc<Peer>, token: Json) -> (mpsc::Sender<Event>, JoinHandle<()>) {
-    let (sender, mut receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
-    let outbox = peer.outbox.clone();
+/// A channel whose events leave as notifications, and questions as requests, for as long as the call runs.
+fn forward(
+    peer: &Arc<Peer>,
+    gateway: &Gateway,
+    wants: Wants,
+    questions: Option<CallQuestions>,
+) -> (Option<mpsc::Sender<Event>>, Option<JoinHandle<()>>) {
+    if wants.nothing() && questions.is_none() {
+        return (None, None);
+    }
+    let (sender, receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
+    let (outbox, mask) = (peer.outbox.clone(), gateway.mask().clone());
     let forwarding = tokio::spawn(async move {
-        while let Some(event) = receiver.recv().await {
-            if let Some(frame) = progress::notification(event, Some(&token))
-                && outbox.send(frame).await.is_err()
-            {
+        let mut side = Side { events: Some(receiver), questions, wants, mask };
+        while let Some(frame) = side.next_until_closed().await {
+            if outbox.send(frame).await.is_err() {
                 break;
             }
         }
     });
-    (sender, forwarding)
+    (Some(sender), Some(forwarding))
 }
 
 /// Tells a legacy client when its list has changed, until the client is gone. Clients of 2026-07-28 ask for it themselves.

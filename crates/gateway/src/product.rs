@@ -10,6 +10,8 @@ pub(crate) const SERVER_INFO_META: &str = concat!(
     r#""}}"#
 );
 
+/// `_meta` key of a list: the servers whose last discovery failed; what they offered before is still listed.
+pub(crate) const META_UNAVAILABLE: &str = "dev.bailiwick/unavailableServers";
 /// `_meta` key: the name a tool has at its server.
 pub(crate) const META_ORIGINAL_NAME: &str = "dev.bailiwick/originalName";
 /// `_meta` key: why a tool with an output schema of its own was refused.

@@ -1,15 +1,36 @@
-//! Progress on its way back: the token is the caller's again.
+//! Progress and log messages on their way back to the caller.
 
 use bailiwick_mcp::client::Event;
-use bailiwick_mcp::{Frame, Json, encode};
+use bailiwick_mcp::meta::LogLevel;
+use bailiwick_mcp::{Frame, Json, encode, method};
 
-/// The notification for a caller who gave `token`; `None` for events that are not for callers.
-pub(crate) fn notification(event: Event, token: Option<&Json>) -> Option<Frame> {
-    match (event, token) {
-        (Event::Progress(params), Some(token)) => {
-            let params = params.edit(&[], &[("progressToken", token)]);
-            Some(encode::notification("notifications/progress", Some(&params)))
+/// What a caller wants to hear while a call runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wants {
+    /// Progress, under this token of his.
+    pub(crate) token: Option<Json>,
+    /// Log messages of this severity and above.
+    pub(crate) log: Option<LogLevel>,
+}
+
+impl Wants {
+    pub(crate) fn nothing(&self) -> bool {
+        self.token.is_none() && self.log.is_none()
+    }
+
+    /// The notification of an event; `None` for what the caller did not ask for.
+    pub(crate) fn notification(&self, event: Event) -> Option<Frame> {
+        match event {
+            Event::Progress(params) => {
+                let params = params.edit(&[], &[("progressToken", self.token.as_ref()?)]);
+                Some(encode::notification(method::PROGRESS, Some(&params)))
+            }
+            Event::Log(params) => {
+                let level = params.text_of("level").and_then(|level| LogLevel::parse(&level))?;
+                (level >= self.log?).then(|| encode::notification(method::LOG_MESSAGE, Some(&params)))
+            }
+            Event::ElicitationComplete(params) => Some(encode::notification(method::ELICITATION_COMPLETE, Some(&params))),
+            Event::ToolsChanged => None,
         }
-        _ => None,
     }
 }

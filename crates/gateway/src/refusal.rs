@@ -60,7 +60,8 @@ impl Refusal {
         json!({"content": content, "isError": true, "structuredContent": facts})
     }
 
-    fn facts(&self, event: EventId) -> Value {
+    /// The facts as data.
+    pub(crate) fn facts(&self, event: EventId) -> Value {
         json!({
             "code": self.code,
             "message": self.message,

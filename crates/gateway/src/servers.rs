@@ -12,22 +12,46 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bailiwick_contract::TrustClass;
+use bailiwick_mcp::Json;
 use bailiwick_mcp::client::Upstream;
 use bailiwick_model::config::Limits;
 use bailiwick_model::{OrgId, ServerName};
 use tokio::sync::watch;
 
-use crate::catalog::{Rejected, Tool};
+use crate::catalog::{Rejected, Resource, Tool};
 use crate::limits::Places;
 
 /// What a server offers now.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Offer {
     pub(crate) tools: Vec<Arc<Tool>>,
+    pub(crate) prompts: Vec<Arc<Tool>>,
+    pub(crate) resources: Vec<Arc<Resource>>,
+    pub(crate) templates: Vec<Arc<Resource>>,
+    /// What the server says it can do.
+    pub(crate) capabilities: Option<Json>,
     /// Definitions that were not admitted, with the reason for operators.
     pub(crate) rejected: Vec<Rejected>,
     /// Why the last discovery failed; the tools are then those of the last good one.
     pub(crate) failure: Option<String>,
+}
+
+impl Offer {
+    /// Whether the server says that it has `capability`, e.g. `prompts`.
+    pub(crate) fn announces(&self, capability: &str) -> bool {
+        self.capabilities.as_ref().and_then(|all| all.member(capability)).is_some_and(|one| one.is_object())
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        let tools = |a: &[Arc<Tool>], b: &[Arc<Tool>]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b));
+        let resources = |a: &[Arc<Resource>], b: &[Arc<Resource>]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b));
+        let capabilities = |offer: &Self| offer.capabilities.as_ref().map(|json| json.bytes().clone());
+        tools(&self.tools, &other.tools)
+            && tools(&self.prompts, &other.prompts)
+            && resources(&self.resources, &other.resources)
+            && resources(&self.templates, &other.templates)
+            && capabilities(self) == capabilities(other)
+    }
 }
 
 /// Settings of one server that do not change while it lives.

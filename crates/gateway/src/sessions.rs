@@ -1,5 +1,7 @@
 //! Sessions of the older revisions over HTTP: rows bound to their principal, so that any replica can serve them.
 
+use std::sync::Arc;
+
 use bailiwick_mcp::{Json, Revision};
 use bailiwick_store::NewSession;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -13,6 +15,7 @@ use crate::gateway::Gateway;
 /// A session that exists and is the caller's.
 pub(crate) struct Session {
     pub(crate) revision: Revision,
+    pub(crate) row: Arc<bailiwick_store::Session>,
 }
 
 /// Begins a session. When the row cannot be written the client is served without one: sessions are optional.
@@ -39,7 +42,7 @@ pub(crate) async fn known(gateway: &Gateway, caller: &Caller, id: &str) -> Optio
     if let Err(cause) = gateway.store().sessions().touch(caller.scope(), id).await {
         warn!(%cause, "the use of a session is not noted");
     }
-    Revision::parse(&row.facts.revision).map(|revision| Session { revision })
+    Revision::parse(&row.facts.revision).map(|revision| Session { revision, row })
 }
 
 /// DELETE: ends the session.

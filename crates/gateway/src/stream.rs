@@ -3,40 +3,47 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bailiwick_mcp::client::Event;
-use bailiwick_mcp::{Json, encode};
+use bailiwick_mcp::{Frame, encode};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, header};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
+use crate::asking::CallQuestions;
 use crate::body::AnswerBody;
 use crate::call::encode::Answer;
 use crate::detach::Detached;
 use crate::exchange::{KEEP_ALIVE, finish};
-use crate::progress;
+use crate::mask::Mask;
+use crate::progress::Wants;
 
-/// Waits for whatever comes first: the answer, an event, or the moment for a keep-alive.
-pub(crate) async fn answer(
-    mut work: Detached<Answer>,
-    mut events: Option<mpsc::Receiver<Event>>,
-    token: Option<Json>,
-    minted: Option<HeaderValue>,
-) -> Response<AnswerBody> {
+/// What may come before the answer.
+pub(crate) struct Side {
+    pub(crate) events: Option<mpsc::Receiver<Event>>,
+    pub(crate) questions: Option<CallQuestions>,
+    pub(crate) wants: Wants,
+    pub(crate) mask: Arc<Mask>,
+}
+
+/// Waits for whatever comes first: the answer, an event, a question, or the moment for a keep-alive.
+pub(crate) async fn answer(mut work: Detached<Answer>, mut side: Side, minted: Option<HeaderValue>) -> Response<AnswerBody> {
     let first = tokio::select! {
         biased;
         answer = &mut work => return finish(answer, minted),
-        event = next(&mut events) => Some(event),
-        () = tokio::time::sleep(KEEP_ALIVE) => None,
+        frame = side.next() => frame.into_sse_event(None).into_parts().collect(),
+        () = tokio::time::sleep(KEEP_ALIVE) => VecDeque::from([Bytes::from_static(encode::SSE_KEEP_ALIVE)]),
     };
-    let mut stream = EventStream::new(work, events, token);
-    match first {
-        Some(event) => stream.push(event),
-        None => stream.ready.push_back(Bytes::from_static(encode::SSE_KEEP_ALIVE)),
-    }
-    let mut response = Response::new(AnswerBody::events(stream));
+    let stream = EventStream { work: Some(work), side, ready: first, keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)) };
+    event_stream(AnswerBody::events(stream))
+}
+
+/// A response whose body is a stream of events.
+pub(crate) fn event_stream(body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -44,35 +51,61 @@ pub(crate) async fn answer(
     response
 }
 
-/// The next event; never, when there is no channel or it is closed.
-async fn next(events: &mut Option<mpsc::Receiver<Event>>) -> Event {
-    if let Some(receiver) = events
-        && let Some(event) = receiver.recv().await
-    {
-        return event;
+impl Side {
+    /// The next message for the caller; never, when nothing more can come.
+    async fn next(&mut self) -> Frame {
+        std::future::poll_fn(|context| self.poll(context)).await
     }
-    std::future::pending().await
+
+    /// The next message for the caller; `None` when the call has ended and everything has been said.
+    pub(crate) async fn next_until_closed(&mut self) -> Option<Frame> {
+        std::future::poll_fn(|context| match self.poll(context) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending if self.events.is_none() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Frame> {
+        while let Some(events) = &mut self.events
+            && let Poll::Ready(event) = events.poll_recv(context)
+        {
+            match event.map(|event| self.wants.notification(event)) {
+                Some(Some(frame)) => return Poll::Ready(frame),
+                Some(None) => {}
+                None => self.events = None,
+            }
+        }
+        while let Some(questions) = &mut self.questions
+            && let Poll::Ready(question) = questions.poll_next(&self.mask, context)
+        {
+            match question {
+                Some(frame) => return Poll::Ready(frame),
+                None => self.questions = None,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// What was said before the answer and has not been sent yet.
+    fn rest(&mut self) -> Vec<Frame> {
+        let events = self.events.take().into_iter().flat_map(drain);
+        events.filter_map(|event| self.wants.notification(event)).collect()
+    }
 }
 
-/// Events, keep-alives, and last the answer.
+/// Events, questions, keep-alives, and last the answer.
 pub(crate) struct EventStream {
     work: Option<Detached<Answer>>,
-    events: Option<mpsc::Receiver<Event>>,
-    token: Option<Json>,
+    side: Side,
     ready: VecDeque<Bytes>,
     keep_alive: Pin<Box<Sleep>>,
 }
 
 impl EventStream {
-    fn new(work: Detached<Answer>, events: Option<mpsc::Receiver<Event>>, token: Option<Json>) -> Self {
-        let keep_alive = Box::pin(tokio::time::sleep(KEEP_ALIVE));
-        Self { work: Some(work), events, token, ready: VecDeque::new(), keep_alive }
-    }
-
-    fn push(&mut self, event: Event) {
-        if let Some(frame) = progress::notification(event, self.token.as_ref()) {
-            self.ready.extend(frame.into_sse_event(None).into_parts());
-        }
+    fn push(&mut self, frame: Frame) {
+        self.ready.extend(frame.into_sse_event(None).into_parts());
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -89,22 +122,18 @@ impl EventStream {
                 return Poll::Ready(None);
             }
             // Events first: none may follow the answer.
-            if let Some(events) = self.events.as_mut()
-                && let Poll::Ready(event) = events.poll_recv(context)
-            {
-                match event {
-                    Some(event) => self.push(event),
-                    None => self.events = None,
-                }
+            if let Poll::Ready(frame) = self.side.poll(context) {
+                self.push(frame);
                 continue;
             }
             if let Some(work) = self.work.as_mut()
                 && let Poll::Ready(answer) = Pin::new(work).poll(context)
             {
                 self.work = None;
-                let drained: Vec<Event> = self.events.take().map(drain).unwrap_or_default();
-                drained.into_iter().for_each(|event| self.push(event));
-                self.ready.extend(answer.into_frame().into_sse_event(None).into_parts());
+                self.side.rest().into_iter().for_each(|frame| self.push(frame));
+                // Questions of a call that has ended are of no use any more.
+                self.side.questions = None;
+                self.push(answer.into_frame());
                 continue;
             }
             if self.keep_alive.as_mut().poll(context).is_ready() {

@@ -139,6 +139,21 @@ pub fn object(members: &[(&str, &Json)]) -> Json {
     Json::from_static("{}").edit(&[], members)
 }
 
+/// An array of these values, as one text.
+#[must_use]
+pub fn array(elements: &[Json]) -> Json {
+    let mut text = Vec::with_capacity(2 + elements.iter().map(|element| element.len() + 1).sum::<usize>());
+    text.push(b'[');
+    for (at, element) in elements.iter().enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(element.bytes());
+    }
+    text.push(b']');
+    Json::assembled(text.into())
+}
+
 const RESULT_TYPE: &str = "resultType";
 const COMPLETE: &str = "\"complete\"";
 const COMPLETE_MEMBER: &[u8] = br#","resultType":"complete""#;

@@ -24,6 +24,9 @@ pub const MISSING_CAPABILITY: i64 = -32021;
 /// The protocol revision is not served.
 pub const UNSUPPORTED_VERSION: i64 = -32022;
 
+/// Before 2026-07-28: the resource does not exist. Never sent to modern clients (reference, protocol section 2.9).
+pub const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
+
 /// HTTP status of an error answer to a request that reached its method. Requests that were refused before carry their own status, see
 /// [`WireError::status`].
 #[must_use]

@@ -52,6 +52,8 @@ codes! {
     EgressDenied = "egress_denied", 4035, false;
     /// The arguments do not fit the tool's schema or make no sense.
     InvalidArgument = "invalid_argument", 4220, false;
+    /// The server needs an answer of the user or the model that the client cannot be asked for.
+    InputRequired = "input_required", 4280, false;
     /// The named resource does not exist.
     NotFound = "not_found", 4040, false;
     /// The named resource exists already.

@@ -18,14 +18,28 @@ pub enum Source<'a> {
     Server {
         /// Its name.
         name: &'a ServerName,
-        /// The tool's name at the server.
+        /// The name at the server: of the tool or the prompt, or the URI of the resource.
         tool: &'a str,
     },
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A tool.
+    #[default]
+    Tool,
+    /// A prompt of a server.
+    Prompt,
+    /// A resource of a server, or a template of resources; its name is the URI.
+    Resource,
 }
 
 /// What the decision looks at. Nothing here is said by the caller.
 #[derive(Clone, Copy, Debug)]
 pub struct ToolFacts<'a> {
+    /// What it is.
+    pub kind: Kind,
     /// The name that agents see.
     pub served_name: &'a str,
     /// Where it comes from.
@@ -52,7 +66,7 @@ pub enum Denial {
     NoServer,
     /// The module or server is granted for reading, and the tool may change something.
     ReadOnly,
-    /// The server's `tools.allow` or `tools.deny` leaves it out.
+    /// The server's lists (`tools`, `prompts`, `resources`) leave it out.
     ServerList,
     /// The manifest's `policy.allow` or `policy.deny` leaves it out.
     PolicyList,
@@ -97,11 +111,12 @@ impl Rules {
 pub fn decide(rules: &Rules, tool: &ToolFacts<'_>) -> Decision {
     let by_source = match tool.source {
         Source::Module { key } => by_module(rules, key, tool.access),
-        Source::Server { name, tool: original } => by_server(rules, name, original, tool.access),
+        Source::Server { name, tool: original } => by_server(rules, name, original, tool),
     };
     match by_source {
         Err(denial) => Decision::Deny(denial),
-        Ok(()) if !rules.policy.admits(tool.served_name) => Decision::Deny(Denial::PolicyList),
+        // URIs are no served names: the server's own lists decide about resources.
+        Ok(()) if tool.kind != Kind::Resource && !rules.policy.admits(tool.served_name) => Decision::Deny(Denial::PolicyList),
         Ok(()) => Decision::Allow,
     }
 }
@@ -111,12 +126,17 @@ fn by_module(rules: &Rules, key: &str, access: Access) -> Result<(), Denial> {
     if access.offered_in(*mode) { Ok(()) } else { Err(Denial::ReadOnly) }
 }
 
-fn by_server(rules: &Rules, name: &ServerName, original: &str, access: Access) -> Result<(), Denial> {
+fn by_server(rules: &Rules, name: &ServerName, original: &str, facts: &ToolFacts<'_>) -> Result<(), Denial> {
     let grant = rules.servers.iter().find(|g| g.name == *name).ok_or(Denial::NoServer)?;
-    if !grant.tools.admits(original) {
+    let admitted = match facts.kind {
+        Kind::Tool => grant.tools.admits(original),
+        Kind::Prompt => grant.admits_prompt(original),
+        Kind::Resource => grant.admits_resource(original),
+    };
+    if !admitted {
         return Err(Denial::ServerList);
     }
-    if access.offered_in(grant.access) { Ok(()) } else { Err(Denial::ReadOnly) }
+    if facts.access.offered_in(grant.access) { Ok(()) } else { Err(Denial::ReadOnly) }
 }
 
 #[cfg(test)]
@@ -131,7 +151,14 @@ mod tests {
 
     fn rules() -> Rules {
         let tools = GlobLists { allow: Some(globs(&["get_*", "put_*"])), deny: globs(&["*_secret"]) };
-        let grant = ServerGrant { name: ServerName::parse("tickets").unwrap(), tools, access: None, place: Place::default() };
+        let grant = ServerGrant {
+            name: ServerName::parse("tickets").unwrap(),
+            tools,
+            prompts: None,
+            resources: None,
+            access: None,
+            place: Place::default(),
+        };
         let read_only = ServerGrant {
             name: ServerName::parse("wiki").unwrap(),
             tools: GlobLists::default(),
@@ -146,13 +173,13 @@ mod tests {
     }
 
     fn module(served_name: &str, key: &str, access: Access) -> Decision {
-        decide(&rules(), &ToolFacts { served_name, source: Source::Module { key }, access })
+        decide(&rules(), &ToolFacts { kind: Kind::Tool, served_name, source: Source::Module { key }, access })
     }
 
     fn server(name: &str, tool: &str, access: Access) -> Decision {
         let name = ServerName::parse(name).unwrap();
         let served_name = format!("{name}__{tool}");
-        decide(&rules(), &ToolFacts { served_name: &served_name, source: Source::Server { name: &name, tool }, access })
+        decide(&rules(), &ToolFacts { kind: Kind::Tool, served_name: &served_name, source: Source::Server { name: &name, tool }, access })
     }
 
     #[test]
@@ -173,7 +200,27 @@ mod tests {
 
     #[test]
     fn nothing_granted_is_nothing_seen() {
-        let facts = ToolFacts { served_name: "x_y", source: Source::Module { key: "x" }, access: Access::Read };
+        let facts = ToolFacts { kind: Kind::Tool, served_name: "x_y", source: Source::Module { key: "x" }, access: Access::Read };
         assert_eq!(decide(&Rules::default(), &facts), Decision::Deny(Denial::NoModule));
+    }
+
+    #[test]
+    fn a_grant_that_names_its_tools_grants_prompts_and_resources_only_by_name() {
+        let asked = |rules: &Rules, kind, server: &str, original: &str| {
+            let name = ServerName::parse(server).unwrap();
+            let source = Source::Server { name: &name, tool: original };
+            decide(rules, &ToolFacts { kind, served_name: original, source, access: Access::Read }) == Decision::Allow
+        };
+        let mut rules = rules();
+        for kind in [Kind::Prompt, Kind::Resource] {
+            assert!(!asked(&rules, kind, "tickets", "x://a"), "its tools are named, this is not");
+            assert!(asked(&rules, kind, "wiki", "x://a"), "granted as it is");
+        }
+        rules.servers[0].prompts = Some(GlobLists { allow: Some(globs(&["plan*"])), deny: Vec::new() });
+        rules.servers[0].resources = Some(GlobLists { allow: None, deny: globs(&["x://secret/*"]) });
+        assert!(asked(&rules, Kind::Prompt, "tickets", "plan_day") && !asked(&rules, Kind::Prompt, "tickets", "other"));
+        assert!(asked(&rules, Kind::Resource, "tickets", "x://a") && !asked(&rules, Kind::Resource, "tickets", "x://secret/a"));
+        assert!(asked(&rules, Kind::Resource, "tickets", "db_drop_all"), "policy lists are about served names");
+        assert!(!asked(&rules, Kind::Prompt, "wiki", "db_drop_all"));
     }
 }

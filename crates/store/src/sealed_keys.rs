@@ -38,7 +38,7 @@ pub struct AuditKey {
 }
 
 impl AuditKey {
-    fn new(version: i64, bytes: &KeyBytes) -> Self {
+    pub(crate) fn new(version: i64, bytes: &KeyBytes) -> Self {
         Self { version, key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice())) }
     }
 

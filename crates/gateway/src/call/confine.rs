@@ -9,6 +9,7 @@ use serde_json::json;
 use super::decode::Story;
 use super::permit::Permitted;
 use super::refused::{Refused, Verdict};
+use super::resume;
 use crate::catalog::{Origin, Tool};
 use crate::refusal::Refusal;
 use crate::schema::Misfit;
@@ -27,7 +28,10 @@ impl Confined {
 
 /// Headers against body, schema, then the module's own lexical check. Nothing has any effect yet.
 pub(crate) async fn confine(call: Permitted) -> Result<Confined, Refused> {
-    let (story, tool) = call.into_parts();
+    let (mut story, tool) = call.into_parts();
+    if let Err(fault) = resume::open(&mut story) {
+        return Err(Refused::new(story, Some(tool), Verdict::Protocol(fault)));
+    }
     if let Some(headers) = &story.param_headers
         && let Err(fault) = check_param_headers(headers, tool.param_headers(), Some(&story.arguments))
     {

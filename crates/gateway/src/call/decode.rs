@@ -1,17 +1,51 @@
-//! Stage 3 for tool calls: from a decoded message to the story that every later stage reads and adds to.
+//! Stage 3 for calls: from a decoded message to the story that every later stage reads and adds to.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bailiwick_mcp::client::{Cancel, Event};
-use bailiwick_mcp::{Era, Id, Json, RequestMeta, RpcError, error};
+use bailiwick_mcp::{Era, Id, Json, RequestMeta, RpcError, error, method};
 use bailiwick_model::{EventId, RunId, Timestamp};
 use http::HeaderMap;
 use tokio::sync::mpsc;
 
+use super::ask_back::Askable;
 use super::authenticate::Caller;
 use crate::asked::Asked;
+use crate::bailiwick::Lens;
 use crate::product::META_RUN_ID;
+
+/// What a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Tool,
+    Prompt,
+    Resource,
+    /// What may be typed next for an argument of a prompt or a variable of a template.
+    Completion,
+}
+
+impl Subject {
+    /// The subject of a method; `None` for methods that take another path.
+    pub(crate) fn of(method: &str) -> Option<Self> {
+        match method {
+            method::TOOLS_CALL => Some(Self::Tool),
+            method::PROMPTS_GET => Some(Self::Prompt),
+            method::RESOURCES_READ => Some(Self::Resource),
+            method::COMPLETE => Some(Self::Completion),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn method(self) -> &'static str {
+        match self {
+            Self::Tool => method::TOOLS_CALL,
+            Self::Prompt => method::PROMPTS_GET,
+            Self::Resource => method::RESOURCES_READ,
+            Self::Completion => method::COMPLETE,
+        }
+    }
+}
 
 /// Everything known about one call. Later stages read it; only its maker fills it in.
 pub(crate) struct Story {
@@ -21,10 +55,19 @@ pub(crate) struct Story {
     pub(crate) caller: Arc<Caller>,
     pub(crate) id: Id,
     pub(crate) era: Era,
-    /// The tool's name as the caller wrote it.
+    pub(crate) subject: Subject,
+    /// What the endpoint shows.
+    pub(crate) lens: Lens,
+    /// The name of the tool or prompt, or the URI, as the caller wrote it.
     pub(crate) name: Box<str>,
     /// Validated; `{}` when the caller sent none.
     pub(crate) arguments: Json,
+    /// Further members of `params` that the server gets as they are.
+    pub(crate) params: Vec<(&'static str, Json)>,
+    /// What the client can be asked, as this very request declares it (2026-07-28).
+    pub(crate) capabilities: Option<Json>,
+    /// How an older client is asked.
+    pub(crate) askable: Option<Askable>,
     pub(crate) run: Option<RunId>,
     pub(crate) trace_id: Option<Box<str>>,
     /// The request's headers, only when an `Mcp-Param-*` is among them or the era demands the check.
@@ -44,35 +87,96 @@ impl Story {
     }
 }
 
-/// A well-formed `tools/call`.
-pub(crate) struct ToolCall {
+/// A well-formed call.
+pub(crate) struct Call {
     story: Story,
 }
 
-impl ToolCall {
+impl Call {
     pub(super) fn into_story(self) -> Story {
         self.story
     }
 }
 
-/// Reads `name` and `arguments`.
+/// What a call names and brings along.
+struct Named {
+    name: Box<str>,
+    arguments: Json,
+    params: Vec<(&'static str, Json)>,
+}
+
+/// Reads what the method needs.
 ///
 /// # Errors
-/// `-32602` when `name` is missing or not a string, or `arguments` is not an object.
-pub(crate) fn tool_call(asked: Asked, event: EventId, at: Timestamp) -> Result<ToolCall, RpcError> {
+/// `-32602` when the name is missing or not a string, or `arguments` is not an object.
+pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timestamp) -> Result<Call, RpcError> {
     let params = asked.params.as_ref().ok_or_else(|| invalid("`params` is missing"))?;
-    let name = params.text_of("name").map(|name| name.into_owned().into_boxed_str());
-    let name = name.ok_or_else(|| invalid("`params.name` must be a string"))?;
+    let Named { name, arguments, params } = match subject {
+        Subject::Tool | Subject::Prompt => by_name(params)?,
+        Subject::Resource => by_uri(params)?,
+        Subject::Completion => by_reference(params)?,
+    };
+    let run = run_id(&asked.meta)?;
+    let trace_id = asked.meta.traceparent.as_deref().and_then(trace_id);
+    let Asked { caller, id, era, lens, meta, param_headers, cancel, events, askable, began, .. } = asked;
+    let capabilities = meta.client_capabilities.filter(|_| era == Era::Modern);
+    let story = Story {
+        event,
+        at,
+        began,
+        caller,
+        id,
+        era,
+        subject,
+        lens,
+        name,
+        arguments,
+        params,
+        capabilities,
+        askable,
+        run,
+        trace_id,
+        param_headers,
+        cancel,
+        events,
+    };
+    Ok(Call { story })
+}
+
+fn by_name(params: &Json) -> Result<Named, RpcError> {
+    let name = params.text_of("name").ok_or_else(|| invalid("`params.name` must be a string"))?;
     let arguments = match params.member("arguments") {
         None => Json::from_static("{}"),
         Some(arguments) if arguments.is_object() => arguments,
         Some(_) => return Err(invalid("`params.arguments` must be an object")),
     };
-    let run = run_id(&asked.meta)?;
-    let trace_id = asked.meta.traceparent.as_deref().and_then(trace_id);
-    let Asked { caller, id, era, param_headers, cancel, events, began, .. } = asked;
-    let story = Story { event, at, began, caller, id, era, name, arguments, run, trace_id, param_headers, cancel, events };
-    Ok(ToolCall { story })
+    Ok(Named { name: name.into(), arguments, params: input(params) })
+}
+
+fn by_uri(params: &Json) -> Result<Named, RpcError> {
+    let uri = params.text_of("uri").ok_or_else(|| invalid("`params.uri` must be a string"))?;
+    Ok(Named { name: uri.into(), arguments: Json::from_static("{}"), params: input(params) })
+}
+
+/// The answers to a server's questions, and what it wants to see again with them (protocol reference 2.8).
+fn input(params: &Json) -> Vec<(&'static str, Json)> {
+    let member = |name: &'static str| params.member(name).map(|value| (name, value));
+    ["inputResponses", "requestState"].into_iter().filter_map(member).collect()
+}
+
+/// `ref` names a prompt or a resource template; the name stands in the story, the reference itself is made anew for the server.
+fn by_reference(params: &Json) -> Result<Named, RpcError> {
+    let reference = params.member("ref").filter(Json::is_object).ok_or_else(|| invalid("`params.ref` must be an object"))?;
+    let named_by = match reference.text_of("type").as_deref() {
+        Some("ref/prompt") => "name",
+        Some("ref/resource") => "uri",
+        _ => return Err(invalid("`params.ref.type` must be `ref/prompt` or `ref/resource`")),
+    };
+    let name = reference.text_of(named_by).ok_or_else(|| invalid("`params.ref` names no prompt and no resource"))?.into();
+    let argument = params.member("argument").filter(Json::is_object).ok_or_else(|| invalid("`params.argument` must be an object"))?;
+    let mut rest = vec![("ref", reference), ("argument", argument.clone())];
+    rest.extend(params.member("context").map(|context| ("context", context)));
+    Ok(Named { name, arguments: argument, params: rest })
 }
 
 fn invalid(message: &'static str) -> RpcError {

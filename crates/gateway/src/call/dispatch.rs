@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_mcp::client::{FaultKind, Outgoing, UpstreamFault};
-use bailiwick_mcp::{Json, RpcError};
+use bailiwick_mcp::{Era, Json, RpcError};
 use bailiwick_model::Code;
 use bailiwick_modules::{CallContext, Cancel as Flag, ToolModule, ToolOutput};
 use serde_json::{Value, json};
 
-use super::decode::Story;
+use super::ask_back::{self, ROUNDS_MAX};
+use super::decode::{Story, Subject};
 use super::record::{Held, Recorded};
 use crate::catalog::{Origin, Tool};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::servers::Server;
+
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// What came back, not yet looked at.
 pub(crate) enum Raw {
@@ -72,22 +75,56 @@ async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Du
 }
 
 async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &Story) -> Raw {
+    let mut params = params(story, name);
+    for _ in 0..ROUNDS_MAX {
+        let result = match ask(server, name, tool, story, &params).await {
+            Ok(result) => result,
+            Err(UpstreamFault { kind: FaultKind::Rpc(error), .. }) => return Raw::Error(error),
+            // The detail may quote the server, and with it a credential that the server was given.
+            Err(fault) => {
+                return Raw::Failed(server_fault(server, &fault).because(gateway.mask().clean_text(&fault.detail).into_owned()));
+            }
+        };
+        if story.era == Era::Modern || !ask_back::wants_input(&result) {
+            return Raw::Server(result);
+        }
+        match ask_back::gather(story, gateway.mask(), &result).await {
+            Ok(answers) => params = answers,
+            Err(refusal) => return Raw::Failed(refusal),
+        }
+    }
+    Raw::Failed(ask_back::cannot_be_asked().because("the server asks without end"))
+}
+
+async fn ask(server: &Server, name: &str, tool: &Tool, story: &Story, params: &[(&'static str, Json)]) -> Result<Json, UpstreamFault> {
+    let params: Vec<(&str, &Json)> = params.iter().map(|(name, value)| (*name, value)).collect();
+    let capabilities = story.capabilities.as_ref().or_else(|| story.askable.as_ref().map(|askable| &askable.capabilities));
+    let capabilities = capabilities.map(|capabilities| (CLIENT_CAPABILITIES, capabilities));
     let outgoing = Outgoing {
-        method: "tools/call",
-        name,
-        arguments: Some(&story.arguments),
-        meta: &[],
+        method: story.subject.method(),
+        name: (story.subject != Subject::Completion).then_some(name),
+        arguments: matches!(story.subject, Subject::Tool | Subject::Prompt).then_some(&story.arguments),
+        params: &params,
+        meta: capabilities.as_slice(),
+        questions: story.askable.as_ref().map(|askable| askable.questions.clone()),
         param_headers: tool.param_headers(),
         deadline: server.timeout(),
         events: story.events.clone(),
         cancel: &story.cancel,
     };
-    match server.upstream().call(outgoing).await {
-        Ok(result) => Raw::Server(result),
-        Err(UpstreamFault { kind: FaultKind::Rpc(error), .. }) => Raw::Error(error),
-        // The detail may quote the server, and with it a credential that the server was given.
-        Err(fault) => Raw::Failed(server_fault(server, &fault).because(gateway.mask().clean_text(&fault.detail).into_owned())),
-    }
+    server.upstream().call(outgoing).await
+}
+
+/// Further members of `params`; a reference names the prompt or resource as the server knows it.
+fn params(story: &Story, name: &str) -> Vec<(&'static str, Json)> {
+    let own = |(member, value): &(&'static str, Json)| match *member {
+        "ref" => {
+            let named_by = if value.has("name") { "name" } else { "uri" };
+            ("ref", value.edit(&[], &[(named_by, &Json::from_text(name))]))
+        }
+        other => (other, value.clone()),
+    };
+    story.params.iter().map(own).collect()
 }
 
 fn cancelled_by_caller() -> Refusal {

@@ -23,6 +23,15 @@ impl Answer {
         Self { id, era, outcome: Outcome::Result(result) }
     }
 
+    /// The same for what 2026-07-28 clients may keep for a while: without a word of the server about it, not at all.
+    pub(crate) fn cacheable(id: Id, era: Era, result: Json) -> Self {
+        let hints = [("ttlMs", "0"), ("cacheScope", "\"private\"")].map(|(name, text)| (name, Json::from_static(text)));
+        let missing: Vec<(&str, &Json)> = hints.iter().filter(|(name, _)| !result.has(name)).map(|(name, value)| (*name, value)).collect();
+        let incomplete = result.text_of("resultType").is_some_and(|kind| kind != "complete");
+        let result = if era == Era::Modern && !incomplete { result.edit(&[], &missing) } else { result };
+        Self::result(id, era, result)
+    }
+
     /// A result that is already in the era's dress.
     pub(crate) fn rendered(id: Id, era: Era, result: Json) -> Self {
         Self { id, era, outcome: Outcome::Rendered(result) }

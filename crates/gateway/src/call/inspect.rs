@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use bailiwick_mcp::{Json, Kind, Limits, RpcError, error};
+use bailiwick_mcp::{Era, Json, Kind, Limits, RpcError, error};
 use bailiwick_model::Code;
 
-use super::decode::Story;
+use super::ask_back;
+use super::decode::{Story, Subject};
 use super::dispatch::{Dispatched, Raw, module_result};
 use super::record::Held;
-use crate::catalog::Tool;
+use super::resume;
+use crate::catalog::{Origin, Relabel, Tool};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::schema::Misfit;
@@ -20,6 +22,8 @@ const ERROR_TEXT_BYTES_MAX: usize = 4 << 10;
 pub(crate) enum Ending {
     /// The result object, in no era's dress yet.
     Result { result: Json, is_error: bool },
+    /// The server wants input first, and the client said that it can be asked.
+    Input(Json),
     /// The server's JSON-RPC error.
     Error(RpcError),
     /// Our refusal, after the fact.
@@ -45,12 +49,67 @@ impl Inspected {
 pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
     let (story, tool, held, raw) = done.into_parts();
     let ending = match raw {
-        Raw::Server(result) => from_server(gateway, &tool, result).await,
+        Raw::Server(result) if ask_back::wants_input(&result) => input_wanted(gateway, &story, result),
+        Raw::Server(result) if story.subject == Subject::Tool => from_server(gateway, &tool, result).await,
+        Raw::Server(result) => from_other(gateway, result),
         Raw::Module(output) => from_module(gateway, module_result(&output)),
-        Raw::Error(error) => Ending::Error(mask_error(gateway, error)),
+        Raw::Error(error) => Ending::Error(mask_error(gateway, &story, error)),
         Raw::Failed(refusal) => Ending::Refused(refusal),
     };
+    let ending = relabelled(&story, &tool, ending).await;
     Inspected { story, tool, held, ending }
+}
+
+/// URIs in what a server gave get the names that they have in this view.
+async fn relabelled(story: &Story, tool: &Tool, ending: Ending) -> Ending {
+    let (Origin::Server { server, .. }, Ending::Result { .. }) = (tool.origin(), &ending) else { return ending };
+    let view = story.caller.bailiwick().view(&story.lens).await;
+    match (Relabel::new(view.routes(), server.name()), ending) {
+        (Some(relabel), Ending::Result { result, is_error }) => {
+            let result = match story.subject {
+                Subject::Tool => relabel.tool_result(result),
+                Subject::Prompt => relabel.prompt_result(result),
+                Subject::Resource => relabel.contents(result),
+                Subject::Completion => result,
+            };
+            Ending::Result { result, is_error }
+        }
+        (_, ending) => ending,
+    }
+}
+
+/// The server asks back. Only a client of 2026-07-28 gets here: older ones were asked on the way.
+fn input_wanted(gateway: &Gateway, story: &Story, result: Json) -> Ending {
+    let Some(capabilities) = &story.capabilities else { return Ending::Refused(ask_back::cannot_be_asked()) };
+    if story.subject == Subject::Completion {
+        return Ending::Refused(not_as_declared("completion asks for input"));
+    }
+    match ask_back::missing(capabilities, &result) {
+        Err(rule) => return Ending::Refused(not_as_declared(rule)),
+        Ok(Some(needed)) => return Ending::Error(ask_back::not_declared(&needed)),
+        Ok(None) => {}
+    }
+    let sealed = resume::seal(story, &result, gateway.now(), gateway.random());
+    let Some(sealed) = sealed else { return Ending::Refused(not_as_declared("its state is too large")) };
+    match gateway.mask().clean(sealed) {
+        Ok(result) => Ending::Input(result),
+        Err(refusal) => Ending::Refused(refusal),
+    }
+}
+
+/// The result of a prompt, a resource or a completion.
+fn from_other(gateway: &Gateway, result: Json) -> Ending {
+    let max = gateway.limits().result_bytes_max;
+    if result.bytes().len() > max {
+        return Ending::Refused(too_large(max));
+    }
+    if let Err(rule) = Shape::read(&result) {
+        return Ending::Refused(not_as_declared(rule));
+    }
+    match gateway.mask().clean(result) {
+        Ok(result) => Ending::Result { result, is_error: false },
+        Err(refusal) => Ending::Refused(refusal),
+    }
 }
 
 async fn from_server(gateway: &Gateway, tool: &Tool, result: Json) -> Ending {
@@ -105,7 +164,7 @@ impl Shape {
         for (name, value) in result.members() {
             match &*name {
                 "resultType" if value.string().as_deref() != Some("complete") => {
-                    return Err("the server asks for more input or hands out a task, which cannot be passed on yet");
+                    return Err("the server hands out a task, which cannot be passed on yet");
                 }
                 "isError" => shape.is_error = value.boolean() == Some(true),
                 "structuredContent" => shape.structured = Some(value),
@@ -123,10 +182,20 @@ fn text_bytes(result: &Json) -> usize {
     content.elements().filter_map(|block| Some(block.member("text")?.len().saturating_sub(2))).sum()
 }
 
-fn mask_error(gateway: &Gateway, fault: RpcError) -> RpcError {
-    // The numbers that govern one hop say nothing on the next (protocol reference 5.1).
-    let hop = [error::HEADER_MISMATCH, error::MISSING_CAPABILITY, error::UNSUPPORTED_VERSION].contains(&fault.code);
-    let code = if hop { error::INTERNAL } else { fault.code };
+fn mask_error(gateway: &Gateway, story: &Story, fault: RpcError) -> RpcError {
+    // The numbers that govern one hop say nothing on the next (protocol reference 5.1). What the client cannot be asked is its own word,
+    // which was passed on to the server.
+    let hop = match fault.code {
+        error::HEADER_MISMATCH | error::UNSUPPORTED_VERSION => true,
+        error::MISSING_CAPABILITY => story.capabilities.is_none(),
+        _ => false,
+    };
+    let code = match (fault.code, story.era) {
+        _ if hop => error::INTERNAL,
+        (error::LEGACY_RESOURCE_NOT_FOUND, Era::Modern) => error::INVALID_PARAMS,
+        (error::INVALID_PARAMS, Era::Legacy) if story.subject == Subject::Resource => error::LEGACY_RESOURCE_NOT_FOUND,
+        (code, _) => code,
+    };
     let cut = &fault.message[..fault.message.floor_char_boundary(ERROR_TEXT_BYTES_MAX)];
     let message = gateway.mask().clean_text(cut).into_owned().into();
     let data = fault.data.filter(|data| !hop && data.len() <= gateway.limits().result_text_bytes_max);

@@ -26,6 +26,6 @@ pub(crate) fn permit(call: Resolved) -> Result<Permitted, Refused> {
     let (story, tool) = call.into_parts();
     match decide(story.caller.bailiwick().rules(), &tool.facts()) {
         Decision::Allow => Ok(Permitted { story, tool }),
-        Decision::Deny(denial) => Err(Refused::new(story, Some(tool), Verdict::UnknownTool { reason: denial.as_str() })),
+        Decision::Deny(denial) => Err(Refused::new(story, Some(tool), Verdict::Unknown { reason: denial.as_str() })),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_mcp::{Json, RpcError, error};
+use bailiwick_mcp::{Era, Json, RpcError, encode, error};
 use bailiwick_model::Code;
 use bailiwick_model::config::AuditMode;
 use bailiwick_model::manifest::Access;
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::admit::Places;
 use super::clear::Cleared;
-use super::decode::Story;
+use super::decode::{Story, Subject};
 use super::encode::Answer;
 use super::inspect::{Ending, Inspected};
 use super::record_values::Line;
@@ -24,9 +24,6 @@ use crate::catalog::Tool;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::spool::Untaken;
-
-/// What every caller gets for a name that is unknown, hidden or somebody else's.
-const UNKNOWN_TOOL: &str = "unknown tool";
 
 /// A call that may now have its effect.
 pub(crate) struct Recorded {
@@ -97,9 +94,11 @@ pub(crate) async fn conclude(gateway: &Gateway, reply: Inspected) -> Result<Answ
     gateway.log_call(&story, Some(&tool), &status);
     drop(held);
     Ok(match ending {
+        Ending::Result { result, .. } if story.subject == Subject::Resource => Answer::cacheable(story.id, story.era, result),
         Ending::Result { result, .. } => Answer::result(story.id, story.era, result),
+        Ending::Input(result) => Answer::result(story.id, story.era, result),
         Ending::Error(fault) => Answer::error(story.id, story.era, fault),
-        Ending::Refused(refusal) => tool_refusal(&story, Some(&tool), &refusal),
+        Ending::Refused(refusal) => refusal_answer(&story, Some(&tool), &refusal),
     })
 }
 
@@ -130,16 +129,36 @@ pub(crate) async fn refuse(gateway: &Gateway, refused: Refused) -> Answer {
     }
     gateway.log_call(&story, tool.as_ref(), &status);
     match verdict {
-        Verdict::Refusal(refusal) => tool_refusal(&story, tool.as_ref(), &refusal),
-        Verdict::UnknownTool { .. } => Answer::error(story.id, story.era, RpcError::new(error::INVALID_PARAMS, UNKNOWN_TOOL)),
+        Verdict::Refusal(refusal) => refusal_answer(&story, tool.as_ref(), &refusal),
+        Verdict::Unknown { .. } => Answer::error(story.id.clone(), story.era, unknown(&story)),
         Verdict::Protocol(fault) => Answer::error(story.id, story.era, fault.to_rpc()),
     }
 }
 
-fn tool_refusal(story: &Story, tool: Option<&Arc<Tool>>, refusal: &Refusal) -> Answer {
+/// A tool tells of its refusal in a result; prompts and resources have none, so theirs is a JSON-RPC error (design section 6).
+fn refusal_answer(story: &Story, tool: Option<&Arc<Tool>>, refusal: &Refusal) -> Answer {
+    let (id, era) = (story.id.clone(), story.era);
+    if story.subject != Subject::Tool {
+        let data = Json::from_serialize(&refusal.facts(story.event)).unwrap_or_else(|_| Json::from_static("{}"));
+        return Answer::error(id, era, RpcError::new(i64::from(refusal.code.number()), refusal.message.clone()).with_data(data));
+    }
     let result = refusal.tool_result(story.event, tool.is_some_and(|tool| tool.output().is_some()));
     let result = Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static(r#"{"content":[],"isError":true}"#));
-    Answer::result(story.id.clone(), story.era, result)
+    Answer::result(id, era, result)
+}
+
+/// What every caller gets for what is unknown, hidden or somebody else's.
+fn unknown(story: &Story) -> RpcError {
+    match story.subject {
+        Subject::Tool => RpcError::new(error::INVALID_PARAMS, "unknown tool"),
+        Subject::Prompt => RpcError::new(error::INVALID_PARAMS, "unknown prompt"),
+        Subject::Completion => RpcError::new(error::INVALID_PARAMS, "unknown prompt or resource"),
+        Subject::Resource => {
+            let code = if story.era == Era::Modern { error::INVALID_PARAMS } else { error::LEGACY_RESOURCE_NOT_FOUND };
+            let uri = Json::from_text(story.shown_name());
+            RpcError::new(code, "unknown resource").with_data(encode::object(&[("uri", &uri)]))
+        }
+    }
 }
 
 fn unrecorded(cause: String) -> Refusal {

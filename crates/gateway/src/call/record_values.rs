@@ -23,7 +23,7 @@ const HASHED_SCALARS_MAX: usize = 64;
 
 /// How a call ended, for the record.
 pub(crate) struct Status {
-    /// `ok`, `tool_error`, `error`, `refused`, `failed`, `cancelled`.
+    /// `ok`, `tool_error`, `input_required`, `error`, `refused`, `failed`, `cancelled`.
     word: &'static str,
     code: Option<&'static str>,
     /// The word of the rule that refused; the only reason that goes into the chain.
@@ -43,6 +43,7 @@ impl Status {
                 reason: None,
                 result: Some(result.clone()),
             },
+            Ending::Input(result) => Self { word: "input_required", code: None, rule: None, reason: None, result: Some(result.clone()) },
             Ending::Error(fault) => Self {
                 word: "error",
                 code: Some("upstream_error"),
@@ -60,7 +61,7 @@ impl Status {
     pub(super) fn refused(verdict: &Verdict) -> Self {
         let (code, rule, reason) = match verdict {
             Verdict::Refusal(refusal) => (refusal.code.as_str(), None, refusal_reason(refusal)),
-            Verdict::UnknownTool { reason } => (Code::PolicyDenied.as_str(), Some(*reason), (*reason).to_owned()),
+            Verdict::Unknown { reason } => (Code::PolicyDenied.as_str(), Some(*reason), (*reason).to_owned()),
             Verdict::Protocol(fault) => (Code::InvalidArgument.as_str(), None, fault.message.to_string()),
         };
         Self { word: "refused", code: Some(code), rule, reason: Some(reason), result: None }
@@ -80,7 +81,7 @@ impl Status {
     }
 
     pub(crate) fn is_ok(&self) -> bool {
-        self.word == "ok"
+        matches!(self.word, "ok" | "input_required")
     }
 
     pub(crate) fn reason(&self) -> Option<&str> {

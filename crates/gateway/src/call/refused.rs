@@ -13,8 +13,8 @@ use crate::refusal::Refusal;
 pub(crate) enum Verdict {
     /// A tool result with `isError`.
     Refusal(Refusal),
-    /// The one answer for unknown, hidden and foreign tools. The reason is for the ledger.
-    UnknownTool { reason: &'static str },
+    /// The one answer for what is unknown, hidden or somebody else's. The reason is for the ledger.
+    Unknown { reason: &'static str },
     /// A fault of the protocol, e.g. a header that contradicts the body.
     Protocol(WireError),
 }

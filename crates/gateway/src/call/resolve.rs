@@ -1,8 +1,8 @@
-//! Stage 4: from a name to a tool in this agent's view.
+//! Stage 4: from a name to a tool, prompt or resource in this agent's view.
 
 use std::sync::Arc;
 
-use super::decode::{Story, ToolCall};
+use super::decode::{Call, Story, Subject};
 use super::refused::{Refused, Verdict};
 use crate::catalog::Tool;
 
@@ -18,15 +18,21 @@ impl Resolved {
     }
 }
 
-/// Looks the name up. A tool that does not exist, is hidden or belongs to somebody else is absent in the same way.
-pub(crate) async fn resolve(request: ToolCall) -> Result<Resolved, Refused> {
+/// Looks the name up. What does not exist, is hidden or belongs to somebody else is absent in the same way.
+pub(crate) async fn resolve(request: Call) -> Result<Resolved, Refused> {
     let story = request.into_story();
-    let view = story.caller.bailiwick().view().await;
-    match view.tool(&story.name) {
+    let view = story.caller.bailiwick().view(&story.lens).await;
+    let found = match story.subject {
+        Subject::Tool => view.tool(&story.name),
+        Subject::Prompt => view.prompt(&story.name),
+        Subject::Resource => view.resource(&story.name),
+        Subject::Completion => view.prompt(&story.name).or_else(|| view.resource(&story.name)),
+    };
+    match found {
         Some(tool) => Ok(Resolved { story, tool }),
         None => {
             let reason = view.why_absent(&story.name);
-            Err(Refused::new(story, None, Verdict::UnknownTool { reason }))
+            Err(Refused::new(story, None, Verdict::Unknown { reason }))
         }
     }
 }

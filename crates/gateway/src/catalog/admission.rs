@@ -8,9 +8,11 @@ use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_mcp::exchange::ParamHeader;
 use bailiwick_model::ToolName;
 use bailiwick_model::manifest::Access;
+use bailiwick_model::policy::Kind;
 use bailiwick_store::ledger::redact::sensitive_properties;
 use serde_json::Value;
 
+use super::resource::{Resource, URI_BYTES_MAX};
 use super::{Origin, Tool};
 use crate::product::META_ORIGINAL_NAME;
 use crate::schema::{SCHEMA_BYTES_MAX, Schema, bounded};
@@ -49,18 +51,64 @@ pub(crate) fn admit(server: &Arc<Server>, served: ToolName, original: &str, defi
     let modern = renamed(definition, &served, original);
     let legacy = legacy_tool(&modern);
     Ok(Tool {
+        kind: Kind::Tool,
         name: served.as_str().into(),
-        source: server.proxy_key().cloned().unwrap_or_else(|| server.name().as_str().into()),
+        source: source(server),
         access: access(&facts, definition, server.trust()),
         risk: facts.risk.value,
         origin: Origin::Server { server: server.clone(), tool: original.into(), proxy_key: server.proxy_key().cloned() },
         modern,
         legacy,
+        plain: definition.clone(),
         input: Schema::new(input),
         output: output.map(|(output, _)| Schema::new(output)),
         param_headers,
         sensitive: sensitive_properties(&value),
     })
+}
+
+/// Checks one prompt. What its arguments must be is the server's to say when it is asked for.
+pub(crate) fn admit_prompt(server: &Arc<Server>, served: &ToolName, original: &str, definition: &Json) -> Tool {
+    let modern = renamed(definition, served, original);
+    Tool { modern: modern.clone(), legacy: modern, plain: definition.clone(), ..bare(Kind::Prompt, server, served.as_str(), original) }
+}
+
+/// Checks one resource (`uri`) or template (`uriTemplate`).
+pub(crate) fn admit_resource(server: &Arc<Server>, definition: &Json, member: &str) -> Result<Resource, Rejected> {
+    let uri = definition.text_of(member).filter(|uri| (1..=URI_BYTES_MAX).contains(&uri.len()) && !uri.contains(char::is_control));
+    let uri = uri.ok_or_else(|| Rejected { name: "?".into(), rule: format!("`{member}` is not a text of 1 to {URI_BYTES_MAX} bytes") })?;
+    Ok(Resource { server: server.clone(), uri: uri.into(), definition: definition.clone() })
+}
+
+impl Tool {
+    /// The reading of one resource, or what else is asked of a server about `uri`.
+    pub(crate) fn reading(server: &Arc<Server>, shown: &str, own: &str) -> Self {
+        bare(Kind::Resource, server, shown, own)
+    }
+}
+
+/// Something of a server that only reads and takes any arguments.
+fn bare(kind: Kind, server: &Arc<Server>, name: &str, original: &str) -> Tool {
+    let none = || Json::from_static("{}");
+    Tool {
+        kind,
+        name: name.into(),
+        source: source(server),
+        access: Access::Read,
+        risk: Risk::ReadOnly,
+        origin: Origin::Server { server: server.clone(), tool: original.into(), proxy_key: server.proxy_key().cloned() },
+        modern: none(),
+        legacy: none(),
+        plain: none(),
+        input: Schema::new(none()),
+        output: None,
+        param_headers: Vec::new(),
+        sensitive: Vec::new(),
+    }
+}
+
+fn source(server: &Server) -> Arc<str> {
+    server.proxy_key().cloned().unwrap_or_else(|| server.name().as_str().into())
 }
 
 fn schema(definition: &Json, member: &str) -> Result<Option<(Json, Value)>, String> {

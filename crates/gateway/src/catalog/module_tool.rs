@@ -6,6 +6,7 @@ use bailiwick_contract::Risk;
 use bailiwick_mcp::Json;
 use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_model::name::module_tool_name;
+use bailiwick_model::policy::Kind;
 use bailiwick_modules::{Access, ToolModule, ToolSpec};
 use serde_json::json;
 
@@ -39,11 +40,13 @@ fn tool(key: &Arc<str>, module: &Arc<dyn ToolModule>, places: &Arc<Places>, spec
     let text = |value: &serde_json::Value| Json::from_serialize(value).unwrap_or_else(|_| Json::from_static("{}"));
     let modern = text(&definition);
     Tool {
+        kind: Kind::Tool,
         name: name.as_str().into(),
         source: key.clone(),
         access: spec.access,
         risk: risk(spec),
         legacy: legacy_tool(&modern),
+        plain: modern.clone(),
         modern,
         input: Schema::new(text(&spec.input_schema)),
         // What a module gives back is made by our own code and tested there.

@@ -1,51 +1,115 @@
-//! What one agent sees: the tools that the decision allows, and the rendered list.
+//! What one agent sees: what the decision allows, and the rendered lists.
 //!
 //! A view is made once for each state of the catalog and then served as bytes (performance reference section 3).
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_mcp::{Era, Json};
 use bailiwick_model::policy::{Decision, Denial, Rules, decide};
-
 use tracing::warn;
 
-use super::Tool;
-use super::render::render_list;
+use super::relabel::Relabel;
+use super::render::{Definition, Listing, Pages, Press};
+use super::resource::{Resource, Routes, admits};
+use super::{Origin, Tool};
+use crate::servers::Server;
+
+/// Everything that may be seen, before the decision.
+#[derive(Default)]
+pub(crate) struct Stock {
+    pub(crate) tools: Vec<Arc<Tool>>,
+    pub(crate) prompts: Vec<Arc<Tool>>,
+    pub(crate) resources: Vec<Arc<Resource>>,
+    pub(crate) templates: Vec<Arc<Resource>>,
+    /// The servers that the rest is of.
+    pub(crate) servers: Vec<Arc<Server>>,
+}
+
+/// How views of one agent are made.
+pub(crate) struct ViewSettings<'v> {
+    pub(crate) rules: &'v Rules,
+    /// A keyed digest, for cursors.
+    pub(crate) code: &'v (dyn Fn(&[u8]) -> [u8; 32] + 'v),
+    pub(crate) agent: &'v str,
+    pub(crate) tools_max: usize,
+    pub(crate) page_items: usize,
+    /// Names as the server has them: the view of one server alone.
+    pub(crate) transparent: bool,
+}
 
 /// An immutable view.
 pub(crate) struct View {
     generation: u64,
-    tools: HashMap<Box<str>, Arc<Tool>>,
+    tools: Named,
+    prompts: Named,
+    routes: Routes,
+    lists: [Pages; 4],
+    servers: Vec<Arc<Server>>,
+}
+
+/// Tools or prompts by the names of this view.
+#[derive(Default)]
+struct Named {
+    visible: HashMap<Box<str>, Arc<Tool>>,
     hidden: HashMap<Box<str>, Denial>,
-    modern: Json,
-    legacy: Json,
+    listed: Vec<Arc<Tool>>,
+}
+
+impl Named {
+    /// Decides for each. Order: by name, so that it is the same on every replica.
+    fn of(settings: &ViewSettings<'_>, all: Vec<Arc<Tool>>) -> Self {
+        let mut named = Self::default();
+        let name = |tool: &Tool| Box::from(if settings.transparent { tool.original() } else { tool.name() });
+        for tool in all {
+            match decide(settings.rules, &tool.facts()) {
+                // Modules come first; a server's tool never takes over a name.
+                Decision::Allow => drop(named.visible.entry(name(&tool)).or_insert(tool)),
+                Decision::Deny(denial) => drop(named.hidden.insert(name(&tool), denial)),
+            }
+        }
+        named.listed = named.visible.values().cloned().collect();
+        named.listed.sort_by(|a, b| a.name().cmp(b.name()));
+        for tool in named.listed.split_off(named.listed.len().min(settings.tools_max)) {
+            named.visible.remove(&name(&tool));
+            warn!(tool = tool.name(), "left out: the view is larger than `limits.tools_per_view_max`");
+        }
+        named
+    }
 }
 
 impl View {
-    /// Decides for each tool and renders the lists. Order: by name, so that it is the same on every replica.
-    pub(crate) fn build(generation: u64, rules: &Rules, all: Vec<Arc<Tool>>, tools_max: usize) -> Self {
-        let mut tools = HashMap::with_capacity(all.len());
-        let mut hidden = HashMap::new();
-        for tool in all {
-            match decide(rules, &tool.facts()) {
-                // Modules come first; a server's tool never takes over a name.
-                Decision::Allow => drop(tools.entry(Box::from(tool.name())).or_insert(tool)),
-                Decision::Deny(denial) => drop(hidden.insert(tool.name().into(), denial)),
-            }
-        }
-        let mut listed: Vec<Arc<Tool>> = tools.values().cloned().collect();
-        listed.sort_by(|a, b| a.name().cmp(b.name()));
-        let cut = listed.split_off(listed.len().min(tools_max));
-        if !cut.is_empty() {
-            warn!(left_out = cut.len(), "the view has more tools than `limits.tools_per_view_max`");
-        }
-        for tool in cut {
-            tools.remove(tool.name());
-        }
-        let modern = render_list(listed.iter().map(|t| &t.modern), Era::Modern);
-        let legacy = render_list(listed.iter().map(|t| &t.legacy), Era::Legacy);
-        Self { generation, tools, hidden, modern, legacy }
+    /// A view of nothing.
+    pub(crate) fn empty() -> Self {
+        let (tools, prompts, routes, servers) = (Named::default(), Named::default(), Routes::default(), Vec::new());
+        Self { generation: 0, tools, prompts, routes, lists: Default::default(), servers }
+    }
+
+    /// Decides and renders.
+    pub(crate) fn build(generation: u64, settings: &ViewSettings<'_>, stock: Stock) -> Self {
+        let Stock { tools, prompts, resources, templates, servers } = stock;
+        let seen = |all: Vec<Arc<Resource>>| seen(settings, all);
+        let (tools, prompts) = (Named::of(settings, tools), Named::of(settings, prompts));
+        let (resources, templates) = (seen(resources), seen(templates));
+        let mut with_resources: Vec<Arc<Server>> = servers.iter().filter(|server| server.offer().announces("resources")).cloned().collect();
+        with_resources.sort_by(|a, b| a.name().cmp(b.name()));
+        let routes = Routes::new(with_resources, &resources, &templates, settings.transparent);
+        let unavailable: Vec<String> =
+            servers.iter().filter(|server| server.offer().failure.is_some()).map(|server| server.name().to_string()).collect();
+        let (code, agent, page_items) = (settings.code, settings.agent, settings.page_items);
+        let press = Press { code, agent, page_items, unavailable: &unavailable };
+        let named = |named: &Named| -> Vec<Definition> { named.listed.iter().map(|tool| definition(settings, &routes, tool)).collect() };
+        let listed = |all: &[Arc<Resource>], member: &str| -> Vec<Definition> {
+            all.iter().map(|resource| resource_definition(&routes, resource, member)).collect()
+        };
+        let lists = [
+            Pages::render(&press, Listing::Tools, &named(&tools)),
+            Pages::render(&press, Listing::Prompts, &named(&prompts)),
+            Pages::render(&press, Listing::Resources, &listed(&resources, "uri")),
+            Pages::render(&press, Listing::Templates, &listed(&templates, "uriTemplate")),
+        ];
+        Self { generation, tools, prompts, routes, lists, servers }
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -53,21 +117,69 @@ impl View {
     }
 
     pub(crate) fn tool(&self, name: &str) -> Option<Arc<Tool>> {
-        self.tools.get(name).cloned()
+        self.tools.visible.get(name).cloned()
     }
 
-    /// The rule that hides a name; for the ledger only, the caller is never told.
+    pub(crate) fn prompt(&self, name: &str) -> Option<Arc<Tool>> {
+        self.prompts.visible.get(name).cloned()
+    }
+
+    /// The reading of the resource that is called `uri` in this view. Whether the agent may is decided as for every tool.
+    pub(crate) fn resource(&self, uri: &str) -> Option<Arc<Tool>> {
+        let (server, own) = self.routes.find(uri)?;
+        Some(Arc::new(Tool::reading(server, uri, &own)))
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// The rule that hides a tool or prompt; for the ledger only, the caller is never told.
     pub(crate) fn why_absent(&self, name: &str) -> &'static str {
-        self.hidden.get(name).map_or("no_such_tool", |denial| denial.as_str())
+        let hidden = self.tools.hidden.get(name).or_else(|| self.prompts.hidden.get(name));
+        hidden.map_or("no_such_tool", |denial| denial.as_str())
     }
 
-    /// The result of `tools/list`.
-    pub(crate) fn list(&self, era: Era) -> &Json {
-        match era {
-            Era::Modern => &self.modern,
-            Era::Legacy => &self.legacy,
-        }
+    /// The result of a list request; `None` for a cursor that was not given out.
+    pub(crate) fn list(&self, listing: Listing, cursor: Option<&str>, era: Era) -> Option<&Json> {
+        self.lists.get(listing as usize)?.page(cursor, era)
     }
+
+    /// Whether any of the servers announces `capability`.
+    pub(crate) fn announces(&self, capability: &str) -> bool {
+        self.servers.iter().any(|server| server.offer().announces(capability))
+    }
+
+    /// The servers behind this view.
+    pub(crate) fn servers(&self) -> &[Arc<Server>] {
+        &self.servers
+    }
+}
+
+/// What the agent may read, by URI and server.
+fn seen(settings: &ViewSettings<'_>, mut all: Vec<Arc<Resource>>) -> Vec<Arc<Resource>> {
+    all.retain(|resource| admits(settings.rules, &resource.server, &resource.uri));
+    all.sort_by(|a, b| (a.server.name(), &a.uri).cmp(&(b.server.name(), &b.uri)));
+    all.truncate(settings.tools_max);
+    all
+}
+
+fn definition(settings: &ViewSettings<'_>, routes: &Routes, tool: &Tool) -> Definition {
+    if settings.transparent {
+        return Definition { modern: tool.plain.clone(), legacy: legacy_tool(&tool.plain) };
+    }
+    let relabel = match &tool.origin {
+        Origin::Server { server, .. } => Relabel::new(routes, server.name()),
+        Origin::Module { .. } => None,
+    };
+    let shown = |definition: &Json| relabel.map_or_else(|| definition.clone(), |relabel| relabel.tool_definition(definition));
+    Definition { modern: shown(&tool.modern), legacy: shown(&tool.legacy) }
+}
+
+fn resource_definition(routes: &Routes, resource: &Resource, member: &str) -> Definition {
+    let relabel = Relabel::new(routes, resource.server.name());
+    let shown = relabel.map_or_else(|| resource.definition.clone(), |relabel| relabel.definition(&resource.definition, member));
+    Definition { modern: shown.clone(), legacy: shown }
 }
 
 #[cfg(test)]
@@ -144,8 +256,14 @@ mod tests {
         Rules::of(&manifest)
     }
 
+    fn built(rules: &Rules, tools: Vec<Arc<Tool>>) -> View {
+        let code = |_: &[u8]| [0; 32];
+        let settings = ViewSettings { rules, code: &code, agent: "a", tools_max: 5_000, page_items: 5_000, transparent: false };
+        View::build(1, &settings, Stock { tools, ..Stock::default() })
+    }
+
     fn listed(view: &View, era: Era) -> BTreeSet<String> {
-        let list: Value = serde_json::from_str(view.list(era).as_str()).unwrap();
+        let list: Value = serde_json::from_str(view.list(Listing::Tools, None, era).unwrap().as_str()).unwrap();
         list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
@@ -168,7 +286,7 @@ mod tests {
                 let module: Arc<dyn ToolModule> = Arc::new(Fake(own));
                 all.extend(module_tools(&Arc::from(*key), &module, &places, 48));
             }
-            let view = View::build(1, &rules_now, all.clone(), 5_000);
+            let view = built(&rules_now, all.clone());
             let visible = listed(&view, Era::Modern);
             prop_assert_eq!(&visible, &listed(&view, Era::Legacy));
             for tool in &all {
@@ -179,7 +297,7 @@ mod tests {
             prop_assert!(view.tool("no_such").is_none());
             let mut stricter = deny.clone();
             stricter.push(further);
-            let narrowed = listed(&View::build(2, &rules(&modes, allow.as_deref(), &stricter), all, 5_000), Era::Modern);
+            let narrowed = listed(&built(&rules(&modes, allow.as_deref(), &stricter), all), Era::Modern);
             prop_assert!(narrowed.is_subset(&visible));
         }
     }

@@ -28,6 +28,7 @@ use crate::call_log::CallLog;
 use crate::changes::Changes;
 use crate::inflight::Inflight;
 use crate::lock::Lock;
+use crate::log_levels::LogLevels;
 use crate::mask::Mask;
 use crate::servers::{ProbeNote, Server, Workshop};
 use crate::spool::Spool;
@@ -155,6 +156,8 @@ impl Gateway {
             open_agent,
             config,
             inflight: Inflight::default(),
+            asking: Arc::default(),
+            log_levels: LogLevels::default(),
             callers: Callers::default(),
             calls: Arc::new(Semaphore::new(CALLS_MAX as usize)),
             stopping: AtomicBool::new(false),

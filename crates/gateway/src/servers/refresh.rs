@@ -9,7 +9,7 @@ use bailiwick_model::name::{proxy_tool_name, served_names};
 use tracing::{info, warn};
 
 use super::{Offer, Server};
-use crate::catalog::{Rejected, admit, original_name};
+use crate::catalog::{Rejected, admit, admit_prompt, admit_resource, original_name};
 use crate::changes::Changes;
 use crate::mask::Mask;
 
@@ -18,6 +18,16 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// How often a healthy server is listed again although it announced no change.
 const RELIST_EVERY: Duration = Duration::from_secs(300);
+
+/// What a server listed.
+#[derive(Default)]
+struct Found {
+    tools: Vec<Json>,
+    prompts: Vec<Json>,
+    resources: Vec<Json>,
+    templates: Vec<Json>,
+    capabilities: Option<Json>,
+}
 
 impl Server {
     /// Watches the server until the task is ended.
@@ -36,7 +46,9 @@ impl Server {
                 }
                 Err(failure) => {
                     warn!(server = %self.name(), cause = %failure, "discovery failed");
-                    self.fail(failure);
+                    if self.fail(failure) {
+                        changes.bump();
+                    }
                     let pause = retry;
                     retry = (retry * 2).min(RETRY_MAX);
                     pause
@@ -53,58 +65,103 @@ impl Server {
 
     /// One discovery. `true` when the offer is another one than before.
     async fn discover(self: &Arc<Self>, mask: &Mask) -> Result<bool, String> {
-        let work = async {
-            let probe = self.upstream.open().await.map_err(|fault| mask.clean_text(&fault.detail).into_owned())?;
-            if let Some(note) = &self.settings.note {
-                note.write(&probe).await;
-            }
-            self.upstream.list_tools().await.map_err(|fault| mask.clean_text(&fault.detail).into_owned())
-        };
         let limit = self.settings.discovery_timeout;
-        let definitions = tokio::time::timeout(limit, work).await.map_err(|_| format!("no tool list within {} s", limit.as_secs()))??;
-        Ok(self.adopt(definitions))
+        let found = tokio::time::timeout(limit, self.find()).await.map_err(|_| format!("no list within {} s", limit.as_secs()))?;
+        found.map(|found| self.adopt(found)).map_err(|fault| mask.clean_text(&fault.detail).into_owned())
     }
 
-    fn adopt(self: &Arc<Self>, definitions: Vec<Json>) -> bool {
-        let offer = self.admitted(&definitions);
-        let before = self.offer();
-        let same = before.tools.len() == offer.tools.len() && before.tools.iter().zip(&offer.tools).all(|(a, b)| a.same_as(b));
-        if !same {
-            info!(server = %self.name(), tools = offer.tools.len(), rejected = offer.rejected.len(), "tools discovered");
+    /// Asks for everything that the server says it has. Tools are asked for in any case: some servers have them and do not say so.
+    async fn find(&self) -> Result<Found, UpstreamFault> {
+        let probe = self.upstream.open().await?;
+        if let Some(note) = &self.settings.note {
+            note.write(&probe).await;
         }
-        if !same || before.failure.is_some() || before.rejected.len() != offer.rejected.len() {
+        let announces = |capability: &str| probe.capabilities.member(capability).is_some_and(|one| one.is_object());
+        let mut found = Found { tools: self.upstream.list(List::Tools).await?.items, ..Found::default() };
+        if announces("prompts") {
+            found.prompts = self.optional(List::Prompts).await?;
+        }
+        if announces("resources") {
+            found.resources = self.optional(List::Resources).await?;
+            found.templates = self.optional(List::Templates).await?;
+        }
+        found.capabilities = Some(probe.capabilities);
+        Ok(found)
+    }
+
+    /// A list that a server may have announced and not implemented: an error answer means that there is nothing.
+    async fn optional(&self, list: List) -> Result<Vec<Json>, UpstreamFault> {
+        match self.upstream.list(list).await {
+            Ok(listed) => Ok(listed.items),
+            Err(UpstreamFault { kind: FaultKind::Rpc(_), .. }) => Ok(Vec::new()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn adopt(self: &Arc<Self>, found: Found) -> bool {
+        let offer = self.admitted(&found);
+        let before = self.offer();
+        let same = before.same_as(&offer);
+        if !same {
+            info!(
+                server = %self.name(), tools = offer.tools.len(), prompts = offer.prompts.len(), resources = offer.resources.len(),
+                rejected = offer.rejected.len(), "tools discovered"
+            );
+        }
+        let changed = !same || before.failure.is_some();
+        if changed || before.rejected.len() != offer.rejected.len() {
             self.offer.store(Arc::new(offer));
         }
-        !same
+        changed
     }
 
-    fn admitted(self: &Arc<Self>, definitions: &[Json]) -> Offer {
-        let mut offer = Offer::default();
+    fn admitted(self: &Arc<Self>, found: &Found) -> Offer {
+        let mut offer = Offer { capabilities: found.capabilities.clone(), ..Offer::default() };
+        let named = self.named(&found.tools, &mut offer.rejected);
+        for (served, original, definition) in named {
+            match admit(self, served, &original, definition) {
+                Ok(tool) => offer.tools.push(Arc::new(tool)),
+                Err(rejected) => offer.rejected.push(rejected),
+            }
+        }
+        for (served, original, definition) in self.named(&found.prompts, &mut offer.rejected) {
+            offer.prompts.push(Arc::new(admit_prompt(self, &served, &original, definition)));
+        }
+        let parts = [(&found.resources, "uri", &mut offer.resources), (&found.templates, "uriTemplate", &mut offer.templates)];
+        for (definitions, member, admitted) in parts {
+            for definition in definitions {
+                match admit_resource(self, definition, member) {
+                    Ok(resource) => admitted.push(Arc::new(resource)),
+                    Err(rejected) => offer.rejected.push(rejected),
+                }
+            }
+        }
+        for Rejected { name, rule } in &offer.rejected {
+            warn!(server = %self.name(), tool = %name, %rule, "not admitted");
+        }
+        offer
+    }
+
+    /// Tools or prompts with their served names, those without a usable name rejected.
+    fn named<'d>(&self, definitions: &'d [Json], rejected: &mut Vec<Rejected>) -> Vec<(ToolName, Box<str>, &'d Json)> {
         let mut named = Vec::new();
         for definition in definitions {
             match original_name(definition) {
                 Ok(name) if self.offers(&name) => named.push((name, definition)),
                 Ok(_) => {}
-                Err(rejected) => offer.rejected.push(rejected),
+                Err(fault) => rejected.push(fault),
             }
         }
         let originals: Vec<&str> = named.iter().map(|(name, _)| &**name).collect();
-        for (served, (original, definition)) in self.served_names(&originals).into_iter().zip(&named) {
-            match admit(self, served, original, definition) {
-                Ok(tool) => offer.tools.push(Arc::new(tool)),
-                Err(rejected) => offer.rejected.push(rejected),
-            }
-        }
-        for Rejected { name, rule } in &offer.rejected {
-            warn!(server = %self.name(), tool = %name, %rule, "tool not admitted");
-        }
-        offer
+        let served = self.served_names(&originals);
+        served.into_iter().zip(named).map(|(served, (name, definition))| (served, name, definition)).collect()
     }
 
-    /// Keeps the tools of the last good discovery, so that a passing fault empties no list.
-    fn fail(&self, failure: String) {
+    /// Keeps what the last good discovery found, so that a passing fault empties no list. `true` when it worked before.
+    fn fail(&self, failure: String) -> bool {
         let before = self.offer();
-        self.offer.store(Arc::new(Offer { tools: before.tools.clone(), rejected: before.rejected.clone(), failure: Some(failure) }));
+        self.offer.store(Arc::new(Offer { failure: Some(failure), ..Offer::clone(&before) }));
+        before.failure.is_none()
     }
 
     /// Whether the manifest that names this server lets the tool through; always, for a server of the gateway.

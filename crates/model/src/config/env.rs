@@ -69,6 +69,7 @@ variables! {
     "BAILIWICK_LIMITS__RESULT_TEXT_BYTES_MAX" => "limits.result_text_bytes_max";
     "BAILIWICK_LIMITS__TOOLS_PER_UPSTREAM_MAX" => "limits.tools_per_upstream_max";
     "BAILIWICK_LIMITS__TOOLS_PER_VIEW_MAX" => "limits.tools_per_view_max";
+    "BAILIWICK_LIMITS__LIST_PAGE_ITEMS" => "limits.list_page_items";
     "BAILIWICK_LIMITS__LIST_PAGES_MAX" => "limits.list_pages_max";
 }
 

@@ -72,6 +72,7 @@ limits! {
     tools_per_view_max = 5_000 in 1..=50_000, "Tools that one agent sees. Beyond it: cut and flagged.";
     spool_records_max = 10_000 in 1..=1_000_000, "Ends of calls that wait for the ledger. Beyond it: no call is admitted.";
     spool_bytes_max = 67_108_864 in 1_048_576..=1_073_741_824, "The same in bytes. Beyond it: no call is admitted.";
+    list_page_items = 5_000 in 1..=50_000, "Entries on one page of a list that we give out. Beyond it: a further page.";
     list_pages_max = 100 in 1..=1_000, "Pages read when listing a server's tools. Beyond it: cut and flagged.";
 }
 

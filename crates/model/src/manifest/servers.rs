@@ -15,6 +15,20 @@ pub struct GlobLists {
     pub deny: Vec<Glob>,
 }
 
+impl ServerGrant {
+    /// Whether the prompt `name` is granted. A grant that names its tools one by one grants nothing it does not name.
+    #[must_use]
+    pub fn admits_prompt(&self, name: &str) -> bool {
+        self.prompts.as_ref().map_or(self.tools.allow.is_none(), |lists| lists.admits(name))
+    }
+
+    /// Whether the resource or template `uri` is granted; see [`admits_prompt`](Self::admits_prompt).
+    #[must_use]
+    pub fn admits_resource(&self, uri: &str) -> bool {
+        self.resources.as_ref().map_or(self.tools.allow.is_none(), |lists| lists.admits(uri))
+    }
+}
+
 impl GlobLists {
     /// Whether `name` passes both lists.
     #[must_use]
@@ -30,6 +44,10 @@ pub struct ServerGrant {
     pub name: ServerName,
     /// Over the upstream's own tool names.
     pub tools: GlobLists,
+    /// Over the upstream's own prompt names; absent: all, unless `tools.allow` narrows the grant.
+    pub prompts: Option<GlobLists>,
+    /// Over resource URIs; absent: all, unless `tools.allow` narrows the grant.
+    pub resources: Option<GlobLists>,
     /// `Read` = only tools whose effective risk is `read-only`; `None` = no narrowing by mode.
     pub access: Option<Access>,
     /// Where the entry stands.
@@ -43,21 +61,26 @@ pub(super) fn read(field: &Field<'_>) -> Option<Vec<ServerGrant>> {
         if let Err(fault) = &name {
             field.report().error(entry.key_place, &field.path, fault.to_string());
         }
-        // `tickets:` with nothing behind it grants the server as it is.
-        let granted = if field.is_null() { Some((GlobLists::default(), None)) } else { grant(&field) };
-        if let (Ok(name), Some((tools, access))) = (name, granted) {
-            grants.push(ServerGrant { name, tools, access, place: entry.key_place });
+        if let Ok(name) = name {
+            grants.extend(grant(name, entry.key_place, &field));
         }
     }
     Some(grants)
 }
 
-fn grant(field: &Field<'_>) -> Option<(GlobLists, Option<Access>)> {
+fn grant(name: ServerName, place: Place, field: &Field<'_>) -> Option<ServerGrant> {
+    let mut grant = ServerGrant { name, tools: GlobLists::default(), prompts: None, resources: None, access: None, place };
+    // `tickets:` with nothing behind it grants the server as it is.
+    if field.is_null() {
+        return Some(grant);
+    }
     let table = field.table()?;
-    let tools = table.read("tools", lists).unwrap_or_default();
-    let access = table.read("mode", mode).flatten();
+    grant.tools = table.read("tools", lists).unwrap_or_default();
+    grant.prompts = table.read("prompts", lists);
+    grant.resources = table.read("resources", lists);
+    grant.access = table.read("mode", mode).flatten();
     table.finish();
-    Some((tools, access))
+    Some(grant)
 }
 
 /// `read`, `write`, or an empty text for no mode.

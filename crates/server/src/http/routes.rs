@@ -11,6 +11,7 @@ use axum::Router;
 use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Response as RouterResponse};
 use axum::routing::get;
+use bailiwick_gateway::ServerEndpoint;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -58,6 +59,13 @@ impl<E: Endpoint> Routes<E> {
     fn is_endpoint(&self, path: &str) -> bool {
         matches!(path.strip_prefix(self.path.as_str()), Some("" | "/"))
     }
+
+    /// The name of the server whose own endpoint `path` is: `/mcp/servers/{name}`.
+    fn server_endpoint(&self, path: &str) -> Option<ServerEndpoint> {
+        let name = path.strip_prefix(self.path.as_str())?.strip_prefix("/servers/")?;
+        let name = name.strip_suffix('/').unwrap_or(name);
+        (!name.is_empty() && !name.contains('/')).then(|| ServerEndpoint(name.to_owned()))
+    }
 }
 
 fn side_routes<E: Endpoint>(endpoint: E) -> Router {
@@ -95,11 +103,16 @@ impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
     // Boxed per request: hyper keeps room for this future as long as the connection lives, and most connections are idle.
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.watch.enter(Phase::Busy);
         let (routes, watch) = (Arc::clone(&self.routes), Arc::clone(&self.watch));
         Box::pin(async move {
-            let response = if routes.is_endpoint(request.uri().path()) {
+            let mut is_endpoint = routes.is_endpoint(request.uri().path());
+            if !is_endpoint && let Some(only) = routes.server_endpoint(request.uri().path()) {
+                request.extensions_mut().insert(only);
+                is_endpoint = true;
+            }
+            let response = if is_endpoint {
                 match caught(routes.endpoint.mcp(request)).await {
                     Some(response) => response.map(Either::Left),
                     None => internal_fault().map(Either::Right),

@@ -1,0 +1,58 @@
+//! State of a call that waits for input: the server's own, sealed inside ours, which only the same caller can bring back, for the same
+//! call, for some minutes (protocol reference 2.8 and 5.4).
+
+use bailiwick_mcp::{Json, WireError, error};
+use bailiwick_model::Timestamp;
+use bailiwick_model::time::Random;
+use serde::{Deserialize, Serialize};
+
+use super::decode::Story;
+
+/// How long a person may take.
+const LIFE_MICROS: i64 = 10 * 60 * 1_000_000;
+const STATE: &str = "requestState";
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    /// The server's state.
+    inner: Json,
+    expires: i64,
+}
+
+/// Puts the server's state in place of ours. Answers without a state of ours pass as they are: there is nothing in them to believe.
+///
+/// # Errors
+/// `-32602` for a state that was not given out for this caller and this call, or is too old.
+pub(super) fn open(story: &mut Story) -> Result<(), WireError> {
+    let Some(at) = story.params.iter().position(|(name, _)| *name == STATE) else { return Ok(()) };
+    let refused =
+        || WireError::new(error::INVALID_PARAMS, "Invalid params: `requestState` is not valid for this call; call again without it");
+    let key = story.caller.bailiwick().audit_key();
+    let state = story.params.get(at).and_then(|(_, state)| state.string());
+    let content = state.and_then(|state| key.open_handle(&purpose(story), &state)).ok_or_else(refused)?;
+    let sealed: Sealed = serde_json::from_slice(&content).map_err(|_| refused())?;
+    if sealed.expires < story.at.as_micros() {
+        return Err(refused());
+    }
+    story.params[at].1 = sealed.inner;
+    Ok(())
+}
+
+/// The result with the server's state sealed; `None` when the state is too large to be given to anybody.
+pub(super) fn seal(story: &Story, result: &Json, now: Timestamp, random: &dyn Random) -> Option<Json> {
+    let Some(inner) = result.member(STATE).filter(|state| !state.is_null()) else { return Some(result.clone()) };
+    let sealed = serde_json::to_vec(&Sealed { inner, expires: now.as_micros() + LIFE_MICROS }).ok()?;
+    let handle = story.caller.bailiwick().audit_key().seal_handle(&purpose(story), &sealed, random)?;
+    Some(result.edit(&[], &[(STATE, &Json::from_text(&handle))]))
+}
+
+/// What the state is bound to: caller, method, name and arguments.
+fn purpose(story: &Story) -> Vec<u8> {
+    let scope = story.caller.scope();
+    let key = story.caller.bailiwick().audit_key();
+    let (org, agent, kind) = (scope.org().as_str(), scope.agent_id().as_str(), scope.agent_type().as_str());
+    let server = story.lens.as_ref().map_or("", |server| server.as_str());
+    let mut purpose = format!("state\0{org}\0{kind}\0{agent}\0{}\0{server}\0{}\0", story.subject.method(), story.name).into_bytes();
+    purpose.extend_from_slice(&key.digest(story.arguments.bytes()));
+    purpose
+}
