@@ -74,12 +74,14 @@ async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Du
 async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &Story) -> Raw {
     let outgoing = Outgoing {
         method: "tools/call",
-        name,
+        name: Some(name),
         arguments: Some(&story.arguments),
+        params: &[],
         meta: &[],
         param_headers: tool.param_headers(),
         deadline: server.timeout(),
         events: story.events.clone(),
+        questions: None,
         cancel: &story.cancel,
     };
     match server.upstream().call(outgoing).await {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_mcp::Json;
+use bailiwick_mcp::client::{List, Notice};
 use bailiwick_model::ToolName;
 use bailiwick_model::name::{proxy_tool_name, served_names};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tracing::{info, warn};
 
 use super::{Offer, Server};
@@ -22,10 +24,11 @@ const RELIST_EVERY: Duration = Duration::from_secs(300);
 impl Server {
     /// Watches the server until the task is ended.
     pub(crate) async fn watch(self: Arc<Self>, changes: Arc<Changes>, mask: Arc<Mask>) {
-        let mut announced = self.upstream.watch();
+        let mut notices = self.upstream.notices();
         let mut retry = RETRY_MIN;
         loop {
-            announced.mark_unchanged();
+            // What was announced before the list is asked for is in it.
+            notices = notices.resubscribe();
             let pause = match self.discover(&mask).await {
                 Ok(changed) => {
                     if changed {
@@ -43,10 +46,10 @@ impl Server {
                 }
             };
             self.settled.send_replace(true);
-            // A closed channel means that the upstream is gone; the timer alone then keeps the rhythm.
+            // When the upstream is gone the timer alone keeps the rhythm.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                Ok(()) = announced.changed() => {}
+                () = tools_changed(&mut notices) => {}
             }
         }
     }
@@ -58,7 +61,8 @@ impl Server {
             if let Some(note) = &self.settings.note {
                 note.write(&probe).await;
             }
-            self.upstream.list_tools().await.map_err(|fault| mask.clean_text(&fault.detail).into_owned())
+            let tools = self.upstream.list(List::Tools).await.map_err(|fault| mask.clean_text(&fault.detail).into_owned())?;
+            Ok::<_, String>(tools.items)
         };
         let limit = self.settings.discovery_timeout;
         let definitions = tokio::time::timeout(limit, work).await.map_err(|_| format!("no tool list within {} s", limit.as_secs()))??;
@@ -123,5 +127,16 @@ impl Server {
 
     pub(crate) fn proxy_key(&self) -> Option<&Arc<str>> {
         self.settings.proxy.as_ref().map(|proxy| &proxy.key)
+    }
+}
+
+/// Waits for a word that the tools may have changed. Never comes when the upstream is gone.
+async fn tools_changed(notices: &mut broadcast::Receiver<Notice>) {
+    loop {
+        match notices.recv().await {
+            Ok(Notice::ToolsChanged | Notice::Reopened) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
     }
 }

@@ -125,7 +125,7 @@ impl Workshop {
             event_bytes_max: usize_of(self.limits.upstream_event_bytes_max),
             connections_max: usize_of(self.limits.in_flight_per_upstream_max),
             list_pages_max: usize_of(self.limits.list_pages_max),
-            tools_max: usize_of(self.limits.tools_per_upstream_max),
+            list_items_max: usize_of(self.limits.tools_per_upstream_max),
             jitter_seed: self.jitter_seed,
             ..Options::new(Json::from_static(SERVER_INFO))
         }
