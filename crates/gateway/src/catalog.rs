@@ -11,7 +11,7 @@ pub(crate) use admission::{Rejected, admit, admit_prompt, admit_resource, origin
 pub(crate) use module_tool::module_tools;
 pub(crate) use relabel::Relabel;
 pub(crate) use render::Listing;
-pub(crate) use resource::{Resource, admits};
+pub(crate) use resource::Resource;
 pub(crate) use view::{Stock, View, ViewSettings};
 
 use std::sync::Arc;

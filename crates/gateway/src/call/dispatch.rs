@@ -98,14 +98,15 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
 
 async fn ask(server: &Server, name: &str, tool: &Tool, story: &Story, params: &[(&'static str, Json)]) -> Result<Json, UpstreamFault> {
     let params: Vec<(&str, &Json)> = params.iter().map(|(name, value)| (*name, value)).collect();
-    let capabilities = story.capabilities.as_ref().or_else(|| story.askable.as_ref().map(|askable| &askable.capabilities));
-    let capabilities = capabilities.map(|capabilities| (CLIENT_CAPABILITIES, capabilities));
+    let none = Json::from_static("{}");
+    let declared = story.capabilities.as_ref().or_else(|| story.askable.as_ref().map(|askable| &askable.capabilities));
+    let capabilities = [(CLIENT_CAPABILITIES, declared.unwrap_or(&none))];
     let outgoing = Outgoing {
         method: story.subject.method(),
         name: (story.subject != Subject::Completion).then_some(name),
         arguments: matches!(story.subject, Subject::Tool | Subject::Prompt).then_some(&story.arguments),
         params: &params,
-        meta: capabilities.as_slice(),
+        meta: &capabilities,
         questions: story.askable.as_ref().map(|askable| askable.questions.clone()),
         param_headers: tool.param_headers(),
         deadline: server.timeout(),

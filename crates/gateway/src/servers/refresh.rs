@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_mcp::Json;
+use bailiwick_mcp::client::{FaultKind, List, Notice, UpstreamFault};
 use bailiwick_model::ToolName;
 use bailiwick_model::name::{proxy_tool_name, served_names};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tracing::{info, warn};
 
 use super::{Offer, Server};
@@ -32,10 +34,11 @@ struct Found {
 impl Server {
     /// Watches the server until the task is ended.
     pub(crate) async fn watch(self: Arc<Self>, changes: Arc<Changes>, mask: Arc<Mask>) {
-        let mut announced = self.upstream.watch();
+        let mut notices = self.upstream.notices();
         let mut retry = RETRY_MIN;
         loop {
-            announced.mark_unchanged();
+            // What was announced before the list is asked for is in it.
+            notices = notices.resubscribe();
             let pause = match self.discover(&mask).await {
                 Ok(changed) => {
                     if changed {
@@ -55,10 +58,10 @@ impl Server {
                 }
             };
             self.settled.send_replace(true);
-            // A closed channel means that the upstream is gone; the timer alone then keeps the rhythm.
+            // When the upstream is gone the timer alone keeps the rhythm.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                Ok(()) = announced.changed() => {}
+                () = offer_changed(&mut notices) => {}
             }
         }
     }
@@ -180,5 +183,18 @@ impl Server {
 
     pub(crate) fn proxy_key(&self) -> Option<&Arc<str>> {
         self.settings.proxy.as_ref().map(|proxy| &proxy.key)
+    }
+}
+
+/// Waits for a word that a list may have changed. Never comes when the upstream is gone.
+async fn offer_changed(notices: &mut broadcast::Receiver<Notice>) {
+    loop {
+        match notices.recv().await {
+            Ok(Notice::ToolsChanged | Notice::PromptsChanged | Notice::ResourcesChanged | Notice::Reopened) | Err(RecvError::Lagged(_)) => {
+                return;
+            }
+            Ok(_) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
     }
 }

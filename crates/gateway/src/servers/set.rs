@@ -29,6 +29,9 @@ const INHERITED: &[&str] = &["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM",
 /// The default limit for opening and listing a server of the gateway.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What older servers may ask in a session that many clients share; each call says again whether its own client can be asked.
+const CLIENT_CAPABILITIES: &str = r#"{"elicitation":{"form":{},"url":{}},"sampling":{},"roots":{}}"#;
+
 /// Everything a server is made with.
 pub(crate) struct Workshop {
     pub(crate) egress: Egress,
@@ -125,8 +128,9 @@ impl Workshop {
             event_bytes_max: usize_of(self.limits.upstream_event_bytes_max),
             connections_max: usize_of(self.limits.in_flight_per_upstream_max),
             list_pages_max: usize_of(self.limits.list_pages_max),
-            tools_max: usize_of(self.limits.tools_per_upstream_max),
+            list_items_max: usize_of(self.limits.tools_per_upstream_max),
             jitter_seed: self.jitter_seed,
+            client_capabilities: Json::from_static(CLIENT_CAPABILITIES),
             ..Options::new(Json::from_static(SERVER_INFO))
         }
     }

@@ -1,15 +1,17 @@
 //! One request to a server, whatever carries it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use super::cancel::Cancel;
 use super::compose::Parts;
 use super::dialect::Dialect;
 use super::fault::{FaultKind, UpstreamFault};
+use super::question::Question;
 use crate::json::Json;
 
 /// What a server says while it works on a request.
@@ -21,6 +23,8 @@ pub enum Event {
     ToolsChanged,
     /// Params of `notifications/message`.
     Log(Json),
+    /// Params of `notifications/elicitation/complete`: what the user was sent to a web page for is done (2025-11-25).
+    ElicitationComplete(Json),
 }
 
 /// A request, ready to be sent.
@@ -35,17 +39,37 @@ pub(crate) struct Ask<'a> {
     pub(crate) deadline: Instant,
     pub(crate) cancel: &'a Cancel,
     pub(crate) events: Option<mpsc::Sender<Event>>,
+    /// Where the server's own requests go; without it they are declined.
+    pub(crate) questions: Option<mpsc::Sender<Question>>,
+    /// Whether log messages without an owner are for this request.
+    pub(crate) wants_logs: bool,
     /// Whether doing it twice does no harm, so that it may be sent again when the connection broke.
     pub(crate) replayable: bool,
     /// A subscription: it stays open, and takes no place among the requests.
     pub(crate) standing: bool,
+    /// A subscription: told when the server has confirmed it.
+    pub(crate) acknowledged: Option<Arc<Notify>>,
 }
 
 impl<'a> Ask<'a> {
     /// A request without name and events that may not be repeated; what differs is filled in by the caller.
     pub(crate) fn plain(id: u64, method: &'a str, body: Parts, dialect: &'a Dialect, deadline: Instant, cancel: &'a Cancel) -> Self {
-        let (name, param_headers, events) = (None, Vec::new(), None);
-        Self { id, method, name, param_headers, body, dialect, deadline, cancel, events, replayable: false, standing: false }
+        Self {
+            id,
+            method,
+            name: None,
+            param_headers: Vec::new(),
+            body,
+            dialect,
+            deadline,
+            cancel,
+            events: None,
+            questions: None,
+            wants_logs: false,
+            replayable: false,
+            standing: false,
+            acknowledged: None,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
-use super::dialect::Dialect;
+use super::dialect::{CLIENT_CAPABILITIES, Dialect};
 use crate::json::Json;
 use crate::revision::Era;
 
@@ -14,8 +14,6 @@ const INLINE_BYTES_MAX: usize = 16 << 10;
 const ENVELOPE_BYTES: usize = 512;
 /// Keys of this prefix are ours to set.
 const PROTOCOL_PREFIX: &str = "io.modelcontextprotocol/";
-const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-const NO_CAPABILITIES: &str = r#","io.modelcontextprotocol/clientCapabilities":{}"#;
 
 /// One message, ready to be sent: up to three parts, the empty ones without meaning. Clones share the bytes.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +102,7 @@ impl Draft {
             self.text.extend_from_slice(fixed.as_bytes());
             self.empty = false;
             if !extra.iter().any(|(key, _)| *key == CLIENT_CAPABILITIES) {
-                self.text.extend_from_slice(NO_CAPABILITIES.as_bytes());
+                self = self.raw(CLIENT_CAPABILITIES, dialect.capabilities());
             }
         }
         if let Some(token) = token {
@@ -163,11 +161,11 @@ mod tests {
     }
 
     fn modern() -> Dialect {
-        Dialect::new(Revision::R2026_07_28, None, &json(r#"{"name":"b"}"#), http::HeaderMap::new())
+        Dialect::new(Revision::R2026_07_28, None, &crate::client::Options::new(json(r#"{"name":"b"}"#)), http::HeaderMap::new())
     }
 
     fn legacy() -> Dialect {
-        Dialect::new(Revision::R2025_11_25, None, &json("{}"), http::HeaderMap::new())
+        Dialect::new(Revision::R2025_11_25, None, &crate::client::Options::new(json("{}")), http::HeaderMap::new())
     }
 
     #[test]
@@ -195,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_capabilities_replace_the_empty_ones() {
+    fn the_callers_capabilities_replace_the_default_ones() {
         let capabilities = json(r#"{"sampling":{}}"#);
         let text = joined(&Draft::request(1, "m").meta(&modern(), None, &[(CLIENT_CAPABILITIES, &capabilities)]).end());
         assert_eq!(text.matches(CLIENT_CAPABILITIES).count(), 1);

@@ -29,7 +29,7 @@ pub enum FaultKind {
     Auth(u16),
     /// An HTTP status that carries no JSON-RPC error.
     Http(u16),
-    /// The answer is larger than allowed.
+    /// The answer is larger than allowed, or more is asked for than allowed.
     TooLarge,
     /// The server broke the rules of the protocol.
     Protocol,

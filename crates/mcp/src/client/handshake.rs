@@ -2,7 +2,8 @@
 
 mod judge;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use super::http::HttpWire;
 use super::options::{EraSetting, Options, Probe};
 use super::stdio::Pipe;
 use crate::json::Json;
+use crate::meta::LogLevel;
 use crate::revision::{Era, Revision};
 
 /// Turns of the probe; one for each modern revision that both sides could have in common, and one more.
@@ -62,6 +64,10 @@ pub(crate) struct Session {
     pub(crate) dialect: Dialect,
     pub(crate) probe: Arc<Probe>,
     pub(crate) since: Instant,
+    /// Legacy: the level of log messages that was asked for, held while it is being asked for.
+    pub(crate) log_level: tokio::sync::Mutex<Option<LogLevel>>,
+    /// Legacy: the resources that were subscribed to.
+    pub(crate) subscribed: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Session {
@@ -164,7 +170,7 @@ impl Handshake<'_> {
     }
 
     async fn discover(&self, revision: Revision) -> Result<Json, UpstreamFault> {
-        let dialect = Dialect::new(revision, None, &self.options.client_info, self.wire.headers());
+        let dialect = Dialect::new(revision, None, self.options, self.wire.headers());
         let id = (self.next_id)();
         let body = Draft::request(id, "server/discover").meta(&dialect, None, &[]).end();
         let deadline = self.deadline.min(Instant::now() + self.options.probe_deadline);
@@ -178,7 +184,7 @@ impl Handshake<'_> {
         let id = (self.next_id)();
         let body = Draft::request(id, "initialize")
             .text("protocolVersion", revision.as_str())
-            .raw("capabilities", b"{}")
+            .raw("capabilities", self.options.client_capabilities.bytes())
             .raw("clientInfo", self.options.client_info.bytes())
             .end();
         let cancel = Cancel::new();
@@ -205,8 +211,15 @@ impl Handshake<'_> {
     }
 
     fn session(&self, probe: Probe, session: Option<HeaderValue>) -> Session {
-        let dialect = Dialect::new(probe.revision, session, &self.options.client_info, self.wire.headers());
-        Session { wire: self.wire.clone(), dialect, probe: Arc::new(probe), since: Instant::now() }
+        let dialect = Dialect::new(probe.revision, session, self.options, self.wire.headers());
+        Session {
+            wire: self.wire.clone(),
+            dialect,
+            probe: Arc::new(probe),
+            since: Instant::now(),
+            log_level: Default::default(),
+            subscribed: Default::default(),
+        }
     }
 }
 

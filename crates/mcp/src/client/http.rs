@@ -4,6 +4,7 @@ mod link;
 mod parcel;
 mod pool;
 pub(crate) mod read;
+mod resume;
 mod stream;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use self::link::Link;
@@ -25,6 +26,7 @@ use super::compose::{Draft, Parts};
 use super::dial::Dial;
 use super::dialect::Dialect;
 use super::fault::{FaultKind, UpstreamFault};
+use super::notice::Notices;
 use super::options::{HttpEndpoint, Options};
 use crate::exchange::encode_text;
 
@@ -38,6 +40,7 @@ const RESERVED: [HeaderName; 7] =
 
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// One endpoint and its connections.
 pub(crate) struct HttpWire {
@@ -45,7 +48,7 @@ pub(crate) struct HttpWire {
     uri: Uri,
     headers: HeaderMap,
     limits: Limits,
-    changes: watch::Sender<u64>,
+    notices: Notices,
     asides: Arc<Semaphore>,
 }
 
@@ -59,12 +62,7 @@ struct Limits {
 impl HttpWire {
     /// # Errors
     /// When path or host cannot stand in a request.
-    pub(crate) fn new(
-        endpoint: &HttpEndpoint,
-        dial: Arc<dyn Dial>,
-        options: &Options,
-        changes: watch::Sender<u64>,
-    ) -> Result<Self, UpstreamFault> {
+    pub(crate) fn new(endpoint: &HttpEndpoint, dial: Arc<dyn Dial>, options: &Options, notices: Notices) -> Result<Self, UpstreamFault> {
         let unusable =
             |what: &str| UpstreamFault::unsent(FaultKind::Unreachable, format!("the {what} of the server's address cannot be sent"));
         let path = PathAndQuery::try_from(endpoint.path.as_str()).map_err(|_| unusable("path"))?;
@@ -77,7 +75,7 @@ impl HttpWire {
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(concat!("bailiwick/", env!("CARGO_PKG_VERSION"))));
         let pool = Pool::new(dial, endpoint.target.clone(), options.open_deadline, options.connections_max);
         let limits = Limits { result_bytes_max: options.result_bytes_max, event_bytes_max: options.event_bytes_max };
-        Ok(Self { pool, uri: Uri::from(path), headers, limits, changes, asides: Arc::new(Semaphore::new(ASIDES_MAX)) })
+        Ok(Self { pool, uri: Uri::from(path), headers, limits, notices, asides: Arc::new(Semaphore::new(ASIDES_MAX)) })
     }
 
     /// The headers every request to this endpoint carries.
@@ -103,7 +101,7 @@ impl HttpWire {
     pub(crate) async fn notify(self: &Arc<Self>, ask: &Ask<'_>) -> Result<(), UpstreamFault> {
         let sent = AtomicBool::new(false);
         let work = async {
-            let _slot = self.pool.slot().await?;
+            let _slot = if ask.standing { None } else { Some(self.pool.slot().await?) };
             let (mut link, response) = self.transmit(ask, &sent).await?;
             if !response.status().is_success() {
                 return Err(self.refusal(&mut link, response, ask).await);
@@ -120,24 +118,35 @@ impl HttpWire {
 
     /// Holds the stream open on which a legacy server sends what belongs to no request. Ends with the fault that ended it.
     pub(crate) async fn listen(self: &Arc<Self>, ask: &Ask<'_>) -> UpstreamFault {
-        let mut request = self.request(ask);
-        *request.method_mut() = Method::GET;
-        request.headers_mut().remove(header::CONTENT_TYPE);
-        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         let work = async {
-            let mut link = self.pool.open().await?;
-            let response = link.send(request).await.map_err(|error| read::broken(&error, true))?;
-            if !response.status().is_success() {
-                return Err(self.refusal(&mut link, response, ask).await);
-            }
-            match read::form(response.headers())? {
-                read::Form::Json => Err(UpstreamFault::protocol("the answer to GET is no event stream")),
-                read::Form::Events => self.follow(link, response.into_body(), ask).await,
-            }
+            let (link, body) = self.get(ask, None).await?;
+            self.follow(link, body, ask).await
         };
         match within(ask, || true, work).await {
             Ok(_) => UpstreamFault::protocol("an answer on a stream without a question"),
             Err(fault) => fault,
+        }
+    }
+
+    /// Opens an event stream by GET; behind an event when there is one.
+    async fn get(&self, ask: &Ask<'_>, last_event: Option<&str>) -> Result<(Link, Incoming), UpstreamFault> {
+        let mut request = self.request(ask);
+        *request.method_mut() = Method::GET;
+        *request.body_mut() = Parcel::default();
+        request.headers_mut().remove(header::CONTENT_TYPE);
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(id) = last_event {
+            let id = HeaderValue::from_str(id).map_err(|_| UpstreamFault::protocol("the id of an event cannot be sent in a header"))?;
+            request.headers_mut().insert(LAST_EVENT_ID, id);
+        }
+        let mut link = self.pool.open().await?;
+        let response = link.send(request).await.map_err(|error| read::broken(&error, true))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&mut link, response, ask).await);
+        }
+        match read::form(response.headers())? {
+            read::Form::Json => Err(UpstreamFault::protocol("the answer to GET is no event stream")),
+            read::Form::Events => Ok((link, response.into_body())),
         }
     }
 
@@ -153,7 +162,7 @@ impl HttpWire {
             read::Form::Json => {
                 let body = read::whole(&mut link, response.into_body(), self.limits.result_bytes_max).await?;
                 self.pool.give_back(link).await;
-                read::answer(body, ask.id, self.limits.result_bytes_max)?
+                self.answer_of(body, ask)?
             }
             read::Form::Events => self.follow(link, response.into_body(), ask).await?,
         };
@@ -211,15 +220,28 @@ impl HttpWire {
         read::refusal(&head, body, ask)
     }
 
-    /// Sends a message that nobody waits for, on a connection of its own.
+    /// Sends a message that nobody waits for, besides the requests. Beyond [`ASIDES_MAX`] it is dropped.
     fn aside(self: &Arc<Self>, body: Parts, dialect: &Dialect) {
-        let Ok(permit) = Arc::clone(&self.asides).try_acquire_owned() else { return };
+        if let Ok(permit) = Arc::clone(&self.asides).try_acquire_owned() {
+            self.post(body, dialect, permit);
+        }
+    }
+
+    /// As [`HttpWire::aside`], but waits for its turn: a server that asked waits for the answer.
+    async fn reply(self: Arc<Self>, body: Parts, dialect: Dialect) {
+        if let Ok(permit) = Arc::clone(&self.asides).acquire_owned().await {
+            self.post(body, &dialect, permit);
+        }
+    }
+
+    fn post(self: &Arc<Self>, body: Parts, dialect: &Dialect, permit: OwnedSemaphorePermit) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (wire, dialect) = (Arc::clone(self), dialect.clone());
         runtime.spawn(async move {
             let cancel = super::Cancel::new();
             let deadline = Instant::now() + ASIDE_DEADLINE;
-            let ask = Ask::plain(0, "", body, &dialect, deadline, &cancel);
+            // Twice does no harm, and it takes no place among the requests: one of them may be waiting for it.
+            let ask = Ask { replayable: true, standing: true, ..Ask::plain(0, "", body, &dialect, deadline, &cancel) };
             // Nobody is there to hear of a failure, and the server's own limits end what this was to end.
             let _ = wire.notify(&ask).await;
             drop(permit);

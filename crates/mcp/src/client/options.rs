@@ -47,10 +47,13 @@ pub struct Options {
     pub connections_max: usize,
     /// Pages of one list.
     pub list_pages_max: usize,
-    /// Tools of one server; what is beyond is cut, and [`super::Status::tools_cut`] says so.
-    pub tools_max: usize,
+    /// Items of one list; what is beyond is cut, and [`super::Listed::cut`] says so.
+    pub list_items_max: usize,
     /// The `Implementation` object we introduce ourselves with: `{"name":…,"version":…}`.
     pub client_info: Json,
+    /// The `ClientCapabilities` object: what is declared to a legacy server for the whole session, and to a modern one with every request
+    /// whose caller declares nothing himself (`io.modelcontextprotocol/clientCapabilities` in [`super::Outgoing::meta`]).
+    pub client_capabilities: Json,
     /// Spreads the restarts of many gateways; any number, best a random one.
     pub jitter_seed: u64,
 }
@@ -69,8 +72,9 @@ impl Options {
             event_bytes_max: 4 << 20,
             connections_max: 64,
             list_pages_max: 100,
-            tools_max: 2_000,
+            list_items_max: 2_000,
             client_info,
+            client_capabilities: Json::from_static("{}"),
             jitter_seed: 0,
         }
     }
@@ -89,6 +93,21 @@ pub struct Probe {
     pub server_info: Json,
     /// What the server wants a model to know about it. Untrusted text.
     pub instructions: Option<String>,
+}
+
+impl Probe {
+    /// Whether the server announces a capability: `tools`, `prompts`, `resources`, `completions`, `logging` or another one.
+    #[must_use]
+    pub fn offers(&self, capability: &str) -> bool {
+        self.capabilities.member(capability).is_some_and(|offered| offered.is_object())
+    }
+
+    /// Whether the server announces a detail of a capability, as `resources` with `subscribe` or `tools` with `listChanged`.
+    #[must_use]
+    pub fn offers_also(&self, capability: &str, detail: &str) -> bool {
+        let detail = self.capabilities.member(capability).and_then(|offered| offered.member(detail));
+        detail.and_then(|detail| detail.boolean()) == Some(true)
+    }
 }
 
 /// A server reached over HTTP. Its `Debug` form leaves out the values of headers: they may be secret.

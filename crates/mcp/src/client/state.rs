@@ -13,10 +13,12 @@ use super::cancel::Cancel;
 use super::fault::{FaultKind, UpstreamFault};
 use super::handshake::{Handshake, Plan, Session, Wire};
 use super::http::HttpWire;
-use super::notice;
+use super::logging::{self, Verbosity};
+use super::notice::{Notice, Notices};
 use super::options::{Options, Probe, StdioCommand};
 use super::status::{Status, UpstreamState};
 use super::stdio::Pipe;
+use super::subscriptions::Subscriptions;
 
 /// A request waits this long for the next attempt; otherwise it fails at once.
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -33,7 +35,9 @@ pub(super) enum Transport {
 pub(super) struct Inner {
     transport: Transport,
     pub(super) options: Options,
-    pub(super) changes: watch::Sender<u64>,
+    pub(super) notices: Notices,
+    pub(super) verbosity: Verbosity,
+    pub(super) subscriptions: Subscriptions,
     ids: Arc<AtomicU64>,
     pub(super) in_flight: AtomicUsize,
     pub(super) tools_cut: AtomicBool,
@@ -72,7 +76,7 @@ enum Step {
 }
 
 impl Inner {
-    pub(super) fn new(transport: Transport, options: Options, changes: watch::Sender<u64>) -> Arc<Self> {
+    pub(super) fn new(transport: Transport, options: Options, notices: Notices) -> Arc<Self> {
         let limited = matches!(transport, Transport::Stdio(_));
         let state = State {
             phase: Phase::Idle,
@@ -85,7 +89,9 @@ impl Inner {
         Arc::new(Self {
             transport,
             options,
-            changes,
+            notices,
+            verbosity: Verbosity::default(),
+            subscriptions: Subscriptions::default(),
             ids: Arc::new(AtomicU64::new(1)),
             in_flight: AtomicUsize::new(0),
             tools_cut: AtomicBool::new(false),
@@ -169,14 +175,19 @@ impl Inner {
             Transport::Http(wire) => Wire::Http(Arc::clone(wire)),
             Transport::Stdio(command) => {
                 self.state().backoff.started(Instant::now());
-                Wire::Stdio(Arc::new(Pipe::start(command, &self.options, self.changes.clone())?))
+                Wire::Stdio(Arc::new(Pipe::start(command, &self.options, self.notices.clone())?))
             }
         };
         let next_id = || self.next_id();
         let handshake = Handshake { wire, options: &self.options, next_id: &next_id, deadline };
         let late =
             || UpstreamFault::unsent(FaultKind::Timeout, format!("not open within {:.1} s", self.options.open_deadline.as_secs_f32()));
-        timeout_at(deadline, handshake.run(plan)).await.unwrap_or_else(|_| Err(late()))
+        let opening = async {
+            let session = handshake.run(plan).await?;
+            logging::restore(self, &session).await;
+            Ok(session)
+        };
+        timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(late()))
     }
 
     fn finish(&self, opened: &Result<Arc<Session>, UpstreamFault>) {
@@ -193,7 +204,7 @@ impl Inner {
                 state.failing_since = None;
                 state.opened += 1;
                 if state.opened > 1 {
-                    notice::count(&self.changes);
+                    self.notices.tell(Notice::Reopened);
                 }
             }
             Err(fault) => state.fail(Instant::now(), Duration::ZERO, fault.clone()),

@@ -18,6 +18,7 @@ use self::writer::{Line, Room};
 use super::ask::{Ask, Reply, within};
 use super::compose::{Draft, Parts};
 use super::fault::{FaultKind, UpstreamFault};
+use super::notice::Notices;
 use super::options::{Options, StdioCommand};
 
 /// A running child. Dropping it stops the child as [`Pipe::close`] does, without waiting.
@@ -32,7 +33,7 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     /// Starts the child and the tasks that serve it.
-    pub(crate) fn start(command: &StdioCommand, options: &Options, changes: watch::Sender<u64>) -> Result<Self, UpstreamFault> {
+    pub(crate) fn start(command: &StdioCommand, options: &Options, notices: Notices) -> Result<Self, UpstreamFault> {
         let (mut child, group) = Group::spawn(command)?;
         let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
             return Err(UpstreamFault::unsent(FaultKind::Unreachable, "the child has no standard streams"));
@@ -42,7 +43,7 @@ impl Pipe {
         let (stop, stop_asked) = watch::channel(false);
         let (stopped_word, stopped) = watch::channel(false);
         let reader =
-            reader::Reader { table: Arc::clone(&table), outbox: outbox.downgrade(), changes, result_bytes_max: options.result_bytes_max };
+            reader::Reader { table: Arc::clone(&table), outbox: outbox.downgrade(), notices, result_bytes_max: options.result_bytes_max };
         let tasks = supervise::Tasks {
             writer: tokio::spawn(writer::run(input, lines)),
             reader: tokio::spawn(reader.run(output)),
@@ -58,7 +59,7 @@ impl Pipe {
 
     /// Sends a request and waits for its answer.
     pub(crate) async fn ask(&self, ask: &Ask<'_>) -> Result<Reply, UpstreamFault> {
-        let (place, outcome) = self.table.enter(ask.id, ask.events.clone())?;
+        let (place, outcome) = self.table.enter(ask)?;
         let ticket = Arc::clone(&place.ticket);
         let _withdrawal = Withdrawal { pipe: self, place, id: ask.id, silent: ask.method == "initialize" };
         let work = async {

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bailiwick_mcp::Json;
 use bailiwick_mcp::client::{
-    Cancel, Dial, DialError, DialErrorKind, Dialling, HttpEndpoint, Options, Outgoing, Target, Upstream, UpstreamFault,
+    Cancel, Dial, DialError, DialErrorKind, Dialling, HttpEndpoint, Notice, Options, Outgoing, Target, Upstream, UpstreamFault,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
@@ -274,12 +274,19 @@ pub async fn call_within(
 pub fn outgoing<'a>(name: &'a str, arguments: &'a Json, cancel: &'a Cancel) -> Outgoing<'a> {
     Outgoing {
         method: "tools/call",
-        name,
+        name: Some(name),
         arguments: Some(arguments),
+        params: &[],
         meta: &[],
         param_headers: &[],
         deadline: Duration::from_secs(10),
         events: None,
+        questions: None,
         cancel,
     }
+}
+
+/// The notices that have come so far.
+pub fn told(notices: &mut broadcast::Receiver<Notice>) -> Vec<String> {
+    std::iter::from_fn(|| notices.try_recv().ok()).map(|notice| format!("{notice:?}")).collect()
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bailiwick_mcp::client::{
-    Cancel, Dial, DialError, DialErrorKind, Dialling, EraSetting, Event, FaultKind, HttpEndpoint, Options, Outgoing, Probe, Target,
-    Upstream, UpstreamState,
+    Cancel, Dial, DialError, DialErrorKind, Dialling, EraSetting, Event, FaultKind, HttpEndpoint, List, Notice, Options, Outgoing, Probe,
+    Target, Upstream, UpstreamState,
 };
 use bailiwick_mcp::exchange::ParamHeader;
 use bailiwick_mcp::{Json, Revision};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
-use crate::client_fake::{Answer, Fake, Seen, call, call_within, discovery, initialized, options, outgoing, text};
+use crate::client_fake::{Answer, Fake, Seen, call, call_within, discovery, initialized, options, outgoing, text, told};
 
 fn echo(seen: &Seen) -> Answer {
     seen.result(json!({"content": [], "echo": seen.json()["params"]["arguments"]}))
@@ -213,14 +213,14 @@ async fn a_lost_session_is_opened_again_once() {
     })
     .await;
     let upstream = fake.upstream(options());
-    let changes = upstream.watch();
+    let mut changes = upstream.notices();
     let fault = call(&upstream, "echo", "{}").await.unwrap_err();
     assert!(matches!(fault.kind, FaultKind::Http(404)), "{fault:?}");
     assert_eq!(fake.methods().iter().filter(|method| *method == "tools/call").count(), 2, "tried once more, not forever");
     lost.store(false, Ordering::SeqCst);
     call(&upstream, "echo", "{}").await.unwrap();
     assert_eq!(fake.seen().last().unwrap().header("mcp-session-id"), Some("s2"));
-    assert_eq!((upstream.status().restarts, *changes.borrow()), (1, 1));
+    assert_eq!((upstream.status().restarts, told(&mut changes)), (1, vec!["Reopened".to_owned()]));
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ async fn progress_is_delivered_and_the_connection_is_used_again() {
     })
     .await;
     let upstream = fake.upstream(options());
-    let changes = upstream.watch();
+    let mut changes = upstream.notices();
     let (events, mut heard) = mpsc::channel(8);
     let (arguments, cancel) = (Json::from_static("{}"), Cancel::new());
     for _ in 0..2 {
@@ -252,14 +252,14 @@ async fn progress_is_delivered_and_the_connection_is_used_again() {
             words.push(match event {
                 Event::Progress(params) => params.as_str().to_owned(),
                 Event::ToolsChanged => "changed".into(),
-                Event::Log(_) => "log".into(),
+                other => format!("{other:?}"),
             });
         }
         assert_eq!(words, [r#"{"progress":1}"#, "changed", r#"{"progress":2}"#]);
         // The rest of the stream is read in the background; the connection is free when that is done.
         tokio::task::yield_now().await;
     }
-    assert_eq!(*changes.borrow(), 2);
+    assert_eq!(told(&mut changes), ["ToolsChanged", "ToolsChanged"]);
     assert_eq!(fake.methods(), ["server/discover", "tools/call", "tools/call"], "a modern server's question gets no answer");
 }
 
@@ -347,7 +347,7 @@ async fn a_list_may_be_asked_for_again() {
     let upstream = fake.upstream(options());
     upstream.open().await.unwrap();
     // The connection of the probe is used again, and breaks after the request was read.
-    assert!(upstream.list_tools().await.unwrap().is_empty());
+    assert!(upstream.list(List::Tools).await.unwrap().items.is_empty());
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
@@ -456,7 +456,7 @@ async fn tools_come_from_all_pages() {
     })
     .await;
     let upstream = fake.upstream(options());
-    let tools = upstream.list_tools().await.unwrap();
+    let tools = upstream.list(List::Tools).await.unwrap().items;
     assert_eq!(tools.iter().map(Json::as_str).collect::<Vec<_>>(), [r#"{"annotations":{"own":1},"name":"a"}"#, r#"{"name":"b"}"#]);
     assert_eq!(fake.seen()[3].json()["params"]["cursor"], "c\"2");
     assert_eq!(fake.seen()[3].header("mcp-name"), None);
@@ -472,20 +472,20 @@ async fn lists_end() {
     })
     .await;
     let upstream = endless.upstream(Options { list_pages_max: 7, ..options() });
-    assert_eq!(upstream.list_tools().await.unwrap().len(), 14);
+    assert_eq!(upstream.list(List::Tools).await.unwrap().items.len(), 14);
     assert!(upstream.status().tools_cut);
-    let upstream = endless.upstream(Options { tools_max: 5, ..options() });
-    assert_eq!(upstream.list_tools().await.unwrap().len(), 5);
+    let upstream = endless.upstream(Options { list_items_max: 5, ..options() });
+    assert_eq!(upstream.list(List::Tools).await.unwrap().items.len(), 5);
     assert!(upstream.status().tools_cut);
 
     let circular = Fake::modern(|seen| seen.result(json!({"tools": [], "nextCursor": "again"}))).await;
-    let fault = circular.upstream(options()).list_tools().await.unwrap_err();
+    let fault = circular.upstream(options()).list(List::Tools).await.unwrap_err();
     assert!(matches!(fault.kind, FaultKind::Protocol) && fault.detail.contains("second time"), "{fault}");
     assert_eq!(circular.methods().len(), 3);
 
     for odd in [json!({}), json!({"tools": {}}), json!({"tools": [], "nextCursor": 7}), json!([])] {
         let fake = Fake::modern(move |seen| seen.result(odd.clone())).await;
-        assert!(matches!(fake.upstream(options()).list_tools().await.unwrap_err().kind, FaultKind::Protocol));
+        assert!(matches!(fake.upstream(options()).list(List::Tools).await.unwrap_err().kind, FaultKind::Protocol));
     }
 }
 
@@ -630,7 +630,7 @@ async fn watching_subscribes_to_a_modern_server() {
     })
     .await;
     let upstream = fake.upstream(Options { connections_max: 1, ..options() });
-    let mut changes = upstream.watch();
+    let mut changes = upstream.notices();
     assert!(fake.seen().is_empty(), "watching alone opens nothing");
     upstream.open().await.unwrap();
     let listen = fake.wait_for("subscriptions/listen").await;
@@ -638,8 +638,8 @@ async fn watching_subscribes_to_a_modern_server() {
     assert_eq!(listen.header("mcp-method"), Some("subscriptions/listen"));
     call(&upstream, "echo", "{}").await.unwrap();
     say.send(CHANGED.into()).await.unwrap();
-    changes.changed().await.unwrap();
-    assert_eq!(*changes.borrow_and_update(), 1, "a subscription takes no place among the requests");
+    // A subscription takes no place among the requests.
+    assert!(matches!(changes.recv().await, Ok(Notice::ToolsChanged)));
     drop(upstream);
     say.closed().await;
 }
@@ -662,13 +662,13 @@ async fn watching_a_legacy_server_takes_405_for_an_answer() {
         })
         .await;
         let upstream = fake.upstream(options());
-        let mut changes = upstream.watch();
+        let mut changes = upstream.notices();
         upstream.open().await.unwrap();
         let get = fake.wait_for("").await;
         assert_eq!((get.verb.as_str(), get.header("accept"), get.header("mcp-session-id")), ("GET", Some("text/event-stream"), Some("s")));
         if offers {
             say.send(CHANGED.into()).await.unwrap();
-            changes.changed().await.unwrap();
+            assert!(matches!(changes.recv().await, Ok(Notice::ToolsChanged)));
         } else {
             tokio::time::pause();
             tokio::time::advance(Duration::from_secs(3600)).await;
@@ -684,7 +684,7 @@ async fn watching_a_legacy_server_takes_405_for_an_answer() {
 async fn nobody_asks_for_a_stream_that_is_not_offered() {
     let fake = Fake::legacy("2025-11-25", echo).await;
     let upstream = fake.upstream(options());
-    let _changes = upstream.watch();
+    let _changes = upstream.notices();
     call(&upstream, "echo", "{}").await.unwrap();
     tokio::task::yield_now().await;
     assert!(fake.seen().iter().all(|seen| seen.verb == "POST"));

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bailiwick_mcp::Json;
-use bailiwick_mcp::client::{Cancel, EraSetting, Event, FaultKind, Launcher, Options, Outgoing, StdioCommand, Upstream, UpstreamState};
+use bailiwick_mcp::client::{
+    Cancel, EraSetting, Event, FaultKind, Launcher, List, Options, Outgoing, StdioCommand, Upstream, UpstreamState,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::client_fake::{call, call_within, options, outgoing, text};
+use crate::client_fake::{call, call_within, options, outgoing, text, told};
 
 const KIND: &str = "FAKE_CHILD";
 
@@ -166,7 +168,7 @@ async fn both_eras_are_found_over_a_pipe() {
         assert_eq!(probe.revision.as_str(), revision, "{kind}");
         let result = text(&call(&upstream, "echo", "{\n\"a\": 1.0\r\n}").await.unwrap());
         assert_eq!(result["echo"], json!({"a": 1.0}), "line breaks between tokens do not break the line");
-        assert_eq!(upstream.list_tools().await.unwrap()[0].as_str(), r#"{"name":"echo"}"#);
+        assert_eq!(upstream.list(List::Tools).await.unwrap().items[0].as_str(), r#"{"name":"echo"}"#);
         assert_eq!((upstream.status().state, upstream.status().restarts), (UpstreamState::Ready, restarts));
         let meta = text(&call(&upstream, "meta", "{}").await.unwrap())["meta"].clone();
         assert_eq!(meta.is_object(), revision == "2026-07-28");
@@ -264,7 +266,7 @@ async fn the_child_hears_of_cancellation_timeout_and_lost_interest() {
 #[tokio::test]
 async fn progress_and_notices_come_through() {
     let upstream = upstream("modern");
-    let changes = upstream.watch();
+    let mut changes = upstream.notices();
     let (events, mut heard) = mpsc::channel(8);
     let (arguments, cancel) = (Json::from_static("{}"), Cancel::new());
     let result = text(&upstream.call(Outgoing { events: Some(events), ..outgoing("progress", &arguments, &cancel) }).await.unwrap());
@@ -274,7 +276,7 @@ async fn progress_and_notices_come_through() {
         assert_eq!(text(&params), json!({"progress": n}));
     }
     assert!(heard.recv().await.is_none(), "the sender is gone with the call");
-    assert_eq!(*changes.borrow(), 1);
+    assert_eq!(told(&mut changes), ["ToolsChanged"]);
 }
 
 #[tokio::test]
@@ -325,7 +327,7 @@ async fn a_flood_ends_the_child() {
 #[tokio::test]
 async fn a_crash_fails_the_open_calls_and_the_next_call_starts_it_anew() {
     let upstream = upstream("modern");
-    let changes = upstream.watch();
+    let mut changes = upstream.notices();
     upstream.open().await.unwrap();
     let cancel = Cancel::new();
     let (held, died) = tokio::join!(call_within(&upstream, "hold", "{}", Duration::from_secs(60), &cancel), call(&upstream, "die", "{}"));
@@ -335,7 +337,7 @@ async fn a_crash_fails_the_open_calls_and_the_next_call_starts_it_anew() {
     }
     assert!(matches!(upstream.status().state, UpstreamState::Failing { .. }), "{:?}", upstream.status());
     call(&upstream, "echo", "{}").await.unwrap();
-    assert_eq!((upstream.status().restarts, *changes.borrow()), (1, 1));
+    assert_eq!((upstream.status().restarts, told(&mut changes)), (1, vec!["Reopened".to_owned()]));
 }
 
 #[tokio::test]
@@ -465,13 +467,13 @@ async fn a_polite_child_is_not_killed() {
 async fn a_child_does_not_survive_its_last_handle() {
     let file = scratch("handle");
     let upstream = Upstream::stdio(stubborn(&format!("echo $$ > {}; while read line; do :; done", file.display())), legacy());
-    let changes = upstream.watch();
+    let mut changes = upstream.notices();
     upstream.open().await.unwrap();
     let pid = pid_in(&file).await;
     assert!(alive(pid));
     drop(upstream);
     until_gone(pid).await;
-    assert_eq!(*changes.borrow(), 0);
+    assert!(told(&mut changes).is_empty());
     std::fs::remove_file(file).unwrap();
 }
 

@@ -14,7 +14,7 @@ use crate::client::ask::Ask;
 use crate::client::fault::{FaultKind, UpstreamFault, excerpt};
 use crate::error::RpcError;
 use crate::json::{Json, Limits};
-use crate::message::{Id, Message, decode};
+use crate::message::{self, Id, Message, decode};
 
 /// What is read of the body of an unsuccessful answer.
 pub(super) const REFUSAL_BYTES_MAX: usize = 64 << 10;
@@ -114,6 +114,27 @@ pub(super) fn is_empty(body: &Incoming) -> bool {
 /// Waits for the end of a body that has nothing more to say. `false` when it goes on.
 pub(super) async fn ends(link: &mut Link, body: &mut Incoming) -> bool {
     matches!(piece(link, body).await, Ok(None))
+}
+
+/// Messages in one array (2025-03-26).
+const BATCH_MAX: usize = 1_000;
+
+/// The messages of a batch in their order; none when the text is no array, or the revision knows no batches.
+pub(crate) fn batch(text: &Bytes, limits: &Limits) -> Option<Result<Vec<Message>, UpstreamFault>> {
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        return None;
+    }
+    let broken = |what: &str| UpstreamFault::protocol(format!("the batch cannot be read: {what}"));
+    let array = match Json::check(text.clone(), limits) {
+        Ok(array) => array,
+        Err(fault) => return Some(Err(broken(&fault.to_string()))),
+    };
+    let messages: Result<Vec<Message>, _> = array.elements().take(BATCH_MAX + 1).map(|one| message::read(&one)).collect();
+    Some(match messages {
+        Ok(messages) if messages.len() > BATCH_MAX => Err(broken("it holds too many messages")),
+        Ok(messages) => Ok(messages),
+        Err(error) => Err(broken(&error.message)),
+    })
 }
 
 /// The outcome that a JSON body carries for request `id`.

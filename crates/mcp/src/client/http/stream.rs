@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::HttpWire;
 use super::link::Link;
-use super::read::{is_ours, piece};
+use super::read::{self, is_ours, piece};
+use super::resume::Bookmark;
 use crate::client::ask::Ask;
 use crate::client::fault::{FaultKind, UpstreamFault};
-use crate::client::notice::{self, Notice, pass_on, respond};
+use crate::client::notice::{self, Heard, as_event, pass_on};
+use crate::client::question::{self, Open};
 use crate::error::RpcError;
 use crate::json::{Json, Limits};
 use crate::message::{Message, Notification, Request, decode};
@@ -28,11 +31,17 @@ const STRETCH_BYTES_MAX: usize = 256 << 10;
 /// The server's own requests on one stream that are answered; it is told nothing new by more of them.
 const REQUESTS_MAX: usize = 64;
 
-/// What one stream has done so far.
+/// The outcome of a request, when it has come.
+type Outcome = Option<Result<Json, RpcError>>;
+
+/// What the stream of one request has done so far, over all reconnects.
+#[derive(Default)]
 struct Progress {
     bytes: usize,
     stretch: usize,
     requests: usize,
+    questions: Open,
+    bookmark: Bookmark,
 }
 
 impl HttpWire {
@@ -43,11 +52,29 @@ impl HttpWire {
         mut body: Incoming,
         ask: &Ask<'_>,
     ) -> Result<Result<Json, RpcError>, UpstreamFault> {
-        let idle = if ask.standing { STANDING_IDLE_DEADLINE } else { IDLE_DEADLINE };
-        let mut decoder = sse::Decoder::new(self.limits.event_bytes_max);
-        let mut so_far = Progress { bytes: 0, stretch: 0, requests: 0 };
+        let mut so_far = Progress::default();
         loop {
-            let read = timeout(idle, piece(&mut link, &mut body)).await.map_err(|_| silent(idle))??;
+            match self.read_on(&mut link, &mut body, ask, &mut so_far).await {
+                Ok(outcome) => {
+                    self.drain(link, body);
+                    return Ok(outcome);
+                }
+                // Rare, and large: it must not make every request larger.
+                Err(fault) => (link, body) = Box::pin(self.resume(fault, &mut so_far.bookmark, ask)).await?,
+            }
+        }
+    }
+
+    async fn read_on(
+        self: &Arc<Self>,
+        link: &mut Link,
+        body: &mut Incoming,
+        ask: &Ask<'_>,
+        so_far: &mut Progress,
+    ) -> Result<Result<Json, RpcError>, UpstreamFault> {
+        let mut decoder = sse::Decoder::new(self.limits.event_bytes_max);
+        loop {
+            let read = next_piece(link, body, ask, so_far).await?;
             let Some(bytes) = read else { return Err(ended()) };
             so_far.bytes += bytes.len();
             so_far.stretch += bytes.len();
@@ -61,12 +88,12 @@ impl HttpWire {
             decoder.feed(&bytes);
             drop(bytes);
             while let Some(event) = decoder.next_event().map_err(|error| UpstreamFault::too_large(error.to_string()))? {
+                so_far.bookmark.note(event.id.clone(), event.retry_ms);
                 // The priming event of 2025-11-25 carries an id and nothing else; other kinds of events are none of ours.
                 if event.data.is_empty() || !event.is_message() {
                     continue;
                 }
-                if let Some(outcome) = self.hear(event.data, ask, &mut so_far)? {
-                    self.drain(link, body);
+                if let Some(outcome) = self.hear(event.data, ask, so_far)? {
                     return Ok(outcome);
                 }
             }
@@ -74,49 +101,94 @@ impl HttpWire {
     }
 
     /// One event. Gives the outcome when the event is the answer.
-    fn hear(
-        self: &Arc<Self>,
-        data: bytes::Bytes,
-        ask: &Ask<'_>,
-        so_far: &mut Progress,
-    ) -> Result<Option<Result<Json, RpcError>>, UpstreamFault> {
+    fn hear(self: &Arc<Self>, data: Bytes, ask: &Ask<'_>, so_far: &mut Progress) -> Result<Outcome, UpstreamFault> {
         let limits = Limits { bytes_max: self.limits.event_bytes_max, ..Limits::RESULT };
+        if ask.dialect.has_batches()
+            && let Some(batch) = read::batch(&data, &limits)
+        {
+            return Ok(self.take_all(batch?, ask, so_far));
+        }
         match decode(data, &limits) {
-            Ok(Message::Response(response)) if is_ours(response.id.as_ref(), ask.id) => Ok(Some(response.outcome)),
-            Ok(Message::Response(response)) if response.id.is_none() && response.outcome.is_err() => Ok(Some(response.outcome)),
-            // An answer to nobody's question.
-            Ok(Message::Response(_)) => Ok(None),
-            Ok(Message::Notification(notification)) => {
-                self.notice(notification, ask);
-                Ok(None)
-            }
-            Ok(Message::Request(request)) => {
-                self.answer(&request, ask, so_far);
-                Ok(None)
-            }
+            Ok(message) => Ok(self.take(message, ask, so_far)),
             Err(error) => Err(UpstreamFault::protocol(format!("an event is no JSON-RPC message: {}", error.message))),
         }
     }
 
+    /// The outcome that a JSON body carries. An array may carry other messages besides.
+    pub(super) fn answer_of(self: &Arc<Self>, body: Bytes, ask: &Ask<'_>) -> Result<Result<Json, RpcError>, UpstreamFault> {
+        let bytes_max = self.limits.result_bytes_max;
+        if ask.dialect.has_batches()
+            && let Some(batch) = read::batch(&body, &Limits { bytes_max, ..Limits::RESULT })
+        {
+            let outcome = self.take_all(batch?, ask, &mut Progress::default());
+            return outcome.ok_or_else(|| UpstreamFault::protocol("the batch holds no answer to the request"));
+        }
+        read::answer(body, ask.id, bytes_max)
+    }
+
+    /// All messages of a batch: what follows the answer is heard as well.
+    fn take_all(self: &Arc<Self>, messages: Vec<Message>, ask: &Ask<'_>, so_far: &mut Progress) -> Outcome {
+        let outcomes = messages.into_iter().map(|message| self.take(message, ask, so_far));
+        outcomes.fold(None, Option::or)
+    }
+
+    fn take(self: &Arc<Self>, message: Message, ask: &Ask<'_>, so_far: &mut Progress) -> Outcome {
+        match message {
+            Message::Response(response) if is_ours(response.id.as_ref(), ask.id) => return Some(response.outcome),
+            Message::Response(response) if response.id.is_none() && response.outcome.is_err() => return Some(response.outcome),
+            // An answer to nobody's question.
+            Message::Response(_) => {}
+            Message::Notification(notification) => self.notice(notification, ask),
+            Message::Request(request) => self.answer(request, ask, so_far),
+        }
+        None
+    }
+
     fn notice(&self, notification: Notification, ask: &Ask<'_>) {
         match notice::sort(notification) {
-            Notice::Progress(token, event) if token == ask.id => pass_on(ask.events.as_ref(), event),
-            Notice::Log(event) => pass_on(ask.events.as_ref(), event),
-            Notice::ToolsChanged => {
-                notice::count(&self.changes);
-                pass_on(ask.events.as_ref(), crate::client::Event::ToolsChanged);
+            Heard::Progress(token, event) if token == ask.id => pass_on(ask.events.as_ref(), event),
+            Heard::Log(event) => pass_on(ask.events.as_ref(), event),
+            Heard::Notice(notice) => {
+                if let Some(event) = as_event(&notice) {
+                    pass_on(ask.events.as_ref(), event);
+                }
+                self.notices.tell(notice);
             }
-            Notice::Progress(..) | Notice::Other => {}
+            Heard::Acknowledged(_) => {
+                if let Some(waiting) = &ask.acknowledged {
+                    waiting.notify_one();
+                }
+            }
+            Heard::Progress(..) | Heard::Other => {}
         }
     }
 
     /// A legacy server may ask back on the stream, and waits for an answer by POST. A modern one must not, and gets none.
-    fn answer(self: &Arc<Self>, request: &Request, ask: &Ask<'_>, so_far: &mut Progress) {
+    fn answer(self: &Arc<Self>, request: Request, ask: &Ask<'_>, so_far: &mut Progress) {
         so_far.requests += 1;
-        if !ask.dialect.is_modern() && so_far.requests <= REQUESTS_MAX {
-            self.aside(respond(request), ask.dialect);
+        if ask.dialect.is_modern() || so_far.requests > REQUESTS_MAX {
+            return;
+        }
+        let declined = match &ask.questions {
+            Some(questions) if request.method != "ping" => {
+                let (wire, dialect) = (Arc::clone(self), ask.dialect.clone());
+                so_far.questions.ask(questions, request, move |answer| wire.reply(answer, dialect)).err()
+            }
+            _ => Some(request),
+        };
+        if let Some(request) = declined {
+            self.aside(question::decline(&request), ask.dialect);
         }
     }
+}
+
+async fn next_piece(link: &mut Link, body: &mut Incoming, ask: &Ask<'_>, so_far: &mut Progress) -> Result<Option<Bytes>, UpstreamFault> {
+    if !so_far.questions.is_empty() {
+        // The silence is ours: a person may have to be asked. The deadline of the request ends it.
+        return piece(link, body).await;
+    }
+    let idle = if ask.standing { STANDING_IDLE_DEADLINE } else { IDLE_DEADLINE };
+    timeout(idle, piece(link, body)).await.map_err(|_| silent(idle))?
 }
 
 fn silent(idle: Duration) -> UpstreamFault {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncRead;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::table::Table;
 use super::writer::Line;
 use crate::client::fault::UpstreamFault;
-use crate::client::notice::{self, Notice, respond};
+use crate::client::http::read::batch;
+use crate::client::notice::{self, Heard, Notice, Notices, as_event};
+use crate::client::question::decline;
 use crate::json::Limits;
-use crate::message::{Id, Message, Response, decode};
+use crate::message::{Id, Message, Notification, Request, Response, decode};
 use crate::stdio::{Line as Read, LineReader};
 
 /// Messages that answer nobody, within [`STRAYS_WINDOW`]: more of them, and the child only keeps us busy.
@@ -45,7 +47,7 @@ pub(super) struct Reader {
     pub(super) table: Arc<Table>,
     /// Weak: the queue closes when the callers are gone, whatever this task still reads.
     pub(super) outbox: mpsc::WeakSender<Line>,
-    pub(super) changes: watch::Sender<u64>,
+    pub(super) notices: Notices,
     pub(super) result_bytes_max: usize,
 }
 
@@ -69,26 +71,12 @@ impl Reader {
     /// One line. Returns whether it is an answer that somebody waited for.
     fn hear(&self, line: bytes::Bytes) -> bool {
         let limits = Limits { bytes_max: usize::MAX, ..Limits::RESULT };
+        // Until 2025-03-26 several messages may come as one array; whoever sends one later means the same.
+        if let Some(Ok(messages)) = batch(&line, &limits) {
+            return messages.into_iter().fold(false, |answered, message| self.take(message) | answered);
+        }
         match decode(line, &limits) {
-            Ok(Message::Response(response)) => self.answer(response),
-            Ok(Message::Notification(notification)) => match notice::sort(notification) {
-                Notice::Progress(token, event) => {
-                    self.table.progress(token, event);
-                    false
-                }
-                Notice::ToolsChanged => {
-                    notice::count(&self.changes);
-                    false
-                }
-                Notice::Log(_) | Notice::Other => false,
-            },
-            Ok(Message::Request(request)) => {
-                if let Some(outbox) = self.outbox.upgrade() {
-                    // A child that does not read what we send cannot expect answers.
-                    let _ = outbox.try_send(Line { parts: respond(&request), ticket: None, room: None });
-                }
-                false
-            }
+            Ok(message) => self.take(message),
             Err(error) => match error.id.as_ref().and_then(own_id) {
                 Some(id) => {
                     self.table.settle(id, Err(UpstreamFault::protocol(format!("the answer is no JSON-RPC message: {}", error.message))))
@@ -96,6 +84,39 @@ impl Reader {
                 // Some programs print a greeting on standard output; it concerns nobody.
                 None => false,
             },
+        }
+    }
+
+    fn take(&self, message: Message) -> bool {
+        match message {
+            Message::Response(response) => return self.answer(response),
+            Message::Notification(notification) => self.notice(notification),
+            Message::Request(request) => self.request(request),
+        }
+        false
+    }
+
+    fn notice(&self, notification: Notification) {
+        match notice::sort(notification) {
+            Heard::Progress(token, event) => self.table.progress(token, event),
+            Heard::Log(event) => self.table.log(event),
+            Heard::Notice(notice) => {
+                if let (Notice::ElicitationComplete(_), Some(event)) = (&notice, as_event(&notice)) {
+                    self.table.tell_asked(event);
+                }
+                self.notices.tell(notice);
+            }
+            Heard::Acknowledged(Some(id)) => self.table.acknowledge(id),
+            Heard::Acknowledged(None) | Heard::Other => {}
+        }
+    }
+
+    /// The pipe does not say for which call the child asks: only with one call that takes questions there is no doubt.
+    fn request(&self, request: Request) {
+        let declined = if request.method == "ping" { Some(request) } else { self.table.ask(request, &self.outbox).err() };
+        if let (Some(request), Some(outbox)) = (declined, self.outbox.upgrade()) {
+            // A child that does not read what we send cannot expect answers.
+            let _ = outbox.try_send(Line { parts: decline(&request), ticket: None, room: None });
         }
     }
 
