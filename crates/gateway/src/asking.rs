@@ -61,16 +61,6 @@ impl Asking {
 
 impl CallQuestions {
     /// The next question as the request to send.
-    pub(crate) async fn next(&mut self, mask: &Mask) -> Option<Frame> {
-        loop {
-            let question = self.receiver.recv().await?;
-            if let Some(frame) = self.ask(question, mask) {
-                return Some(frame);
-            }
-        }
-    }
-
-    /// The same without waiting.
     pub(crate) fn poll_next(&mut self, mask: &Mask, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Frame>> {
         loop {
             match self.receiver.poll_recv(context) {

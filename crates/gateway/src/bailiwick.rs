@@ -17,7 +17,10 @@ use crate::changes::Changes;
 use crate::limits::{Places, Rates};
 use crate::lock::{Lock, SharedLock};
 use crate::servers::Server;
+use tokio::sync::Semaphore;
 
+/// Streams that one agent's clients may keep open to listen.
+const STREAMS_MAX: usize = 256;
 /// How long a first list waits for servers that have never been listed. A server that hangs longer joins later.
 const FIRST_LIST_WAIT: Duration = Duration::from_secs(4);
 
@@ -33,6 +36,8 @@ pub(crate) struct Bailiwick {
     view_tools_max: usize,
     page_items: usize,
     organisation: Arc<Places>,
+    /// Places for streams that stand for themselves.
+    streams: Arc<Semaphore>,
     audit_key: AuditKey,
     approval: Approval,
     agent: String,
@@ -82,6 +87,7 @@ impl Bailiwick {
             servers,
             changes,
             organisation,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             audit_key,
         }
     }
@@ -105,6 +111,10 @@ impl Bailiwick {
     /// The places of the whole organisation.
     pub(crate) fn organisation(&self) -> &Places {
         &self.organisation
+    }
+
+    pub(crate) fn streams(&self) -> &Arc<Semaphore> {
+        &self.streams
     }
 
     /// The organisation's key for hashes on the ledger.

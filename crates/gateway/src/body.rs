@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use bailiwick_mcp::Frame as Message;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
+use crate::listen::Standing;
 use crate::stream::EventStream;
 
 /// The body of an answer.
@@ -21,6 +23,7 @@ enum Kind {
         left: u64,
     },
     Events(Pin<Box<EventStream>>),
+    Standing(Box<Standing>),
 }
 
 impl AnswerBody {
@@ -31,6 +34,11 @@ impl AnswerBody {
     pub(crate) fn whole(message: Message) -> Self {
         let left = message.len() as u64;
         Self(Kind::Whole { parts: message.into_parts().collect(), left })
+    }
+
+    /// A stream that stands for itself and ends with the sender.
+    pub(crate) fn standing(frames: mpsc::Receiver<Message>) -> Self {
+        Self(Kind::Standing(Box::new(Standing::new(frames))))
     }
 
     pub(crate) fn events(stream: EventStream) -> Self {
@@ -49,6 +57,7 @@ impl Body for AnswerBody {
                 Ok(Frame::data(part))
             })),
             Kind::Events(stream) => stream.as_mut().poll_next(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Standing(stream) => stream.poll_next(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
@@ -56,13 +65,14 @@ impl Body for AnswerBody {
         match &self.0 {
             Kind::Whole { parts, .. } => parts.is_empty(),
             Kind::Events(stream) => stream.is_done(),
+            Kind::Standing(stream) => stream.is_done(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole { left, .. } => SizeHint::with_exact(*left),
-            Kind::Events(_) => SizeHint::default(),
+            Kind::Events(_) | Kind::Standing(_) => SizeHint::default(),
         }
     }
 }

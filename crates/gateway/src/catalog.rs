@@ -8,10 +8,10 @@ mod resource;
 mod view;
 
 pub(crate) use admission::{Rejected, admit, admit_prompt, admit_resource, original_name};
+pub(crate) use bailiwick_mcp::client::List;
 pub(crate) use module_tool::module_tools;
 pub(crate) use relabel::Relabel;
-pub(crate) use render::Listing;
-pub(crate) use resource::Resource;
+pub(crate) use resource::{Resource, admits};
 pub(crate) use view::{Stock, View, ViewSettings};
 
 use std::sync::Arc;
@@ -59,10 +59,6 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -19,7 +19,7 @@ pub(crate) async fn answer(asked: Asked) -> Answer {
     let result = json!({
         "resultType": "complete",
         "supportedVersions": versions,
-        "capabilities": capabilities(&view, Era::Modern),
+        "capabilities": capabilities(&view),
         "ttlMs": DISCOVER_TTL_MS,
         "cacheScope": "private",
         "_meta": meta,
@@ -28,16 +28,19 @@ pub(crate) async fn answer(asked: Asked) -> Answer {
 }
 
 /// What the endpoint can do for this agent: tools always, the rest when one of its servers can.
-pub(crate) fn capabilities(view: &View, _era: Era) -> Value {
+pub(crate) fn capabilities(view: &View) -> Value {
     let mut capabilities = json!({"tools": {"listChanged": true}});
     if view.announces("prompts") {
         capabilities["prompts"] = json!({"listChanged": true});
     }
     if view.announces("resources") {
-        capabilities["resources"] = json!({"listChanged": true});
+        capabilities["resources"] = json!({"listChanged": true, "subscribe": true});
     }
     if view.announces("completions") {
         capabilities["completions"] = json!({});
+    }
+    if view.announces("logging") {
+        capabilities["logging"] = json!({});
     }
     capabilities
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_mcp::client::{Cancel, Event};
-use bailiwick_mcp::exchange::{Exchange, Headers, classify};
+use bailiwick_mcp::exchange::{Exchange, Headers, classify, session_of_bare};
 use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Era, Id, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
 use bailiwick_model::ServerName;
@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 use tokio::sync::mpsc;
 
-use crate::asked::Asked;
+use crate::asked::{Asked, Conversation};
 use crate::bailiwick::Lens;
 use crate::body::AnswerBody;
 use crate::call::authenticate::{self, Caller};
@@ -27,7 +27,7 @@ use crate::gateway::Gateway;
 use crate::initialize::negotiate;
 use crate::progress::Wants;
 use crate::stream::Side;
-use crate::{inflight, methods, sessions, stream};
+use crate::{inflight, listen, methods, sessions, stream};
 
 /// Put into the extensions of a request that came to the endpoint of one server: its name as the path has it.
 #[derive(Clone, Debug)]
@@ -69,6 +69,7 @@ where
     // Authentication comes before the method: an unknown caller learns nothing from a 405.
     match *received.method() {
         Method::POST => post(gateway, caller, lens, received, began).await,
+        Method::GET => stand(gateway, caller, lens, received.headers()).await,
         Method::DELETE => sessions::end(gateway, &caller, received.headers()).await,
         _ => Err(HttpFault::method_not_allowed()),
     }
@@ -126,6 +127,20 @@ where
             Ok(accepted())
         }
     }
+}
+
+/// The stream of a session on which it hears what belongs to no request.
+async fn stand(gateway: &Gateway, caller: Arc<Caller>, lens: Lens, headers: &HeaderMap) -> Result<Response<AnswerBody>, HttpFault> {
+    let (session, _) = match session_of_bare(&Headers::read(headers)) {
+        Ok(found) => found,
+        Err(fault) if fault.status() == 405 => return Err(HttpFault::method_not_allowed()),
+        Err(fault) => return Ok(wire_fault(&fault)),
+    };
+    if sessions::known(gateway, &caller, session).await.is_none() {
+        return Err(HttpFault::new(StatusCode::NOT_FOUND, "unknown session", "initialize again"));
+    }
+    let busy = |fault: bailiwick_mcp::RpcError| HttpFault::new(StatusCode::TOO_MANY_REQUESTS, fault.message, "close a stream first");
+    listen::legacy(gateway, caller, lens, session.into()).map_err(busy)
 }
 
 /// What is agreed between this client and us.
@@ -187,19 +202,39 @@ async fn answer(
 ) -> Response<AnswerBody> {
     let Open { era, revision, meta, session, capabilities, minted } = open;
     let cancel = Cancel::new();
-    let wants = Wants { token: meta.progress_token.clone(), log: log_level(gateway, &meta, session.as_deref()) };
+    let log = meta.log_level.or_else(|| LogLevel::parse(capabilities.as_ref()?.state.log_level.as_deref()?));
+    let wants = Wants { token: meta.progress_token.clone(), log };
     let (events, received) = channel(&wants);
     let (askable, questions) = match (&session, &capabilities) {
         (Some(session), Some(row)) => gateway.asking().begin(session, &row.facts.capabilities),
         _ => (None, None),
     };
-    let running = session.map(|session| gateway.inflight().enter(&session, &request.id, &cancel));
+    let running = session.as_ref().map(|session| gateway.inflight().enter(session, &request.id, &cancel));
+    let conversation = session.map_or(Conversation::None, Conversation::Session);
     let subject = Subject::of(&request.method);
     let param_headers = (era == Era::Modern && subject == Some(Subject::Tool)).then_some(headers);
     let Request { id, method, params } = request;
-    let asked =
-        Asked { caller, id, method, params, meta, era, revision, lens, param_headers, cancel: cancel.clone(), events, askable, began };
-    let Some(subject) = subject else { return finish(methods::quick(asked).await, minted) };
+    let asked = Asked {
+        caller,
+        id,
+        method,
+        params,
+        meta,
+        era,
+        revision,
+        lens,
+        conversation,
+        log,
+        param_headers,
+        cancel: cancel.clone(),
+        events,
+        askable,
+        began,
+    };
+    if listen::is_listen(&asked.method, era) {
+        return listen::modern(gateway, asked).await;
+    }
+    let Some(subject) = subject else { return finish(methods::quick(gateway, asked).await, minted) };
     let (gateway, mask) = (gateway.clone(), gateway.mask().clone());
     let work = async move {
         let answer = methods::call(&gateway, asked, subject).await;
@@ -213,11 +248,6 @@ async fn answer(
 }
 
 type Events = Option<mpsc::Receiver<Event>>;
-
-/// Of which severity log messages are wanted: each request says it (2026-07-28), or the session (older revisions).
-fn log_level(gateway: &Gateway, meta: &RequestMeta, session: Option<&str>) -> Option<LogLevel> {
-    meta.log_level.or_else(|| gateway.log_levels().of(session?))
-}
 
 fn channel(wants: &Wants) -> (Option<mpsc::Sender<Event>>, Events) {
     if wants.nothing() {

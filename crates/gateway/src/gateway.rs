@@ -7,7 +7,6 @@ pub use start::{LoadedManifest, Setup, StartFault};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bailiwick_mcp::Frame;
@@ -18,7 +17,7 @@ use bailiwick_model::{AgentId, AgentType, EventId, OrgId, Timestamp};
 use bailiwick_store::ledger::{Durability, Entry, Ledger, Span};
 use bailiwick_store::{Keyring, Scope, Store};
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
@@ -33,7 +32,6 @@ use crate::catalog::Tool;
 use crate::inflight::Inflight;
 use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
-use crate::log_levels::LogLevels;
 use crate::mask::Mask;
 use crate::peer::{self, Peer};
 use crate::servers::Server;
@@ -80,10 +78,9 @@ struct Inner {
     open_agent: Option<Scope>,
     inflight: Inflight,
     asking: Arc<Asking>,
-    log_levels: LogLevels,
     callers: Callers,
     calls: Arc<Semaphore>,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     auth_events: Lock<Window>,
     key_looks: Lock<Window>,
     tasks: Lock<JoinSet<()>>,
@@ -117,7 +114,7 @@ impl Gateway {
 
     /// From now on `/readyz` says no and new calls are refused.
     pub fn begin_stop(&self) {
-        self.0.stopping.store(true, Ordering::Release);
+        self.0.stopping.send_replace(true);
     }
 
     /// Waits for running calls and for their ends to be recorded, closes modules and servers, and makes the ledger whole. All running
@@ -153,7 +150,12 @@ impl Gateway {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.0.stopping.load(Ordering::Acquire)
+        *self.0.stopping.borrow()
+    }
+
+    /// Becomes true when the gateway begins to stop.
+    pub(crate) fn stop_signal(&self) -> watch::Receiver<bool> {
+        self.0.stopping.subscribe()
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -170,10 +172,6 @@ impl Gateway {
 
     pub(crate) fn asking(&self) -> &Arc<Asking> {
         &self.0.asking
-    }
-
-    pub(crate) fn log_levels(&self) -> &LogLevels {
-        &self.0.log_levels
     }
 
     pub(crate) fn mask(&self) -> &Arc<Mask> {

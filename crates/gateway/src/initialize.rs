@@ -25,7 +25,7 @@ pub(crate) async fn answer(asked: &Asked) -> Answer {
     let info: Value = serde_json::from_str(SERVER_INFO).unwrap_or_default();
     let result = json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": capabilities(&view, Era::Legacy),
+        "capabilities": capabilities(&view),
         "serverInfo": info,
     });
     Answer::rendered(asked.id.clone(), Era::Legacy, Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static("{}")))

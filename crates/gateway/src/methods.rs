@@ -6,28 +6,31 @@ use bailiwick_model::EventId;
 
 use crate::asked::Asked;
 use crate::call::{self, decode, decode::Subject, encode::Answer};
-use crate::catalog::Listing;
+use crate::catalog::List;
 use crate::gateway::Gateway;
-use crate::{discover, initialize};
+use crate::{discover, initialize, settings};
 
 /// Answers one request of any door and era.
 pub(crate) async fn answer(gateway: &Gateway, asked: Asked) -> Answer {
     match Subject::of(&asked.method) {
         Some(subject) => call(gateway, asked, subject).await,
-        None => quick(asked).await,
+        None => quick(gateway, asked).await,
     }
 }
 
 /// Every other method; it waits for nobody but, once, for the first discovery of the agent's servers.
-pub(crate) async fn quick(asked: Asked) -> Answer {
+pub(crate) async fn quick(gateway: &Gateway, asked: Asked) -> Answer {
     match (&*asked.method, asked.era) {
-        ("tools/list", _) => list(asked, Listing::Tools).await,
-        ("prompts/list", _) => list(asked, Listing::Prompts).await,
-        ("resources/list", _) => list(asked, Listing::Resources).await,
-        ("resources/templates/list", _) => list(asked, Listing::Templates).await,
+        ("tools/list", _) => list(asked, List::Tools).await,
+        ("prompts/list", _) => list(asked, List::Prompts).await,
+        ("resources/list", _) => list(asked, List::Resources).await,
+        ("resources/templates/list", _) => list(asked, List::Templates).await,
         ("server/discover", Era::Modern) => discover::answer(asked).await,
         ("initialize", Era::Legacy) => initialize::answer(&asked).await,
         ("ping", Era::Legacy) => Answer::rendered(asked.id, Era::Legacy, Json::from_static("{}")),
+        ("logging/setLevel", Era::Legacy) => settings::set_level(gateway, asked).await,
+        ("resources/subscribe", Era::Legacy) => settings::subscribe(gateway, asked, true).await,
+        ("resources/unsubscribe", Era::Legacy) => settings::subscribe(gateway, asked, false).await,
         (method, era) => {
             let removed = era == Era::Modern && removed_in_modern(method);
             let message = if removed { "this method does not exist in 2026-07-28" } else { "method not found" };
@@ -47,7 +50,7 @@ pub(crate) async fn call(gateway: &Gateway, asked: Asked, subject: Subject) -> A
     }
 }
 
-async fn list(asked: Asked, listing: Listing) -> Answer {
+async fn list(asked: Asked, listing: List) -> Answer {
     let cursor = asked.params.as_ref().and_then(|params| params.member("cursor")).filter(|cursor| !cursor.is_null());
     // What is no text was not given out by us, like any other cursor that is not found.
     let cursor = cursor.map(|cursor| cursor.string().map_or_else(|| "?".to_owned(), |text| text.into_owned()));

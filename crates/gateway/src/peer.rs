@@ -8,18 +8,20 @@ use bailiwick_mcp::exchange::unsupported_version;
 use bailiwick_mcp::meta::{Declared, LogLevel};
 use bailiwick_mcp::{Era, Frame, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::asked::Asked;
+use crate::asked::{Asked, Conversation};
 use crate::asking::{Asking, CallQuestions};
 use crate::call::authenticate::Caller;
 use crate::gateway::Gateway;
 use crate::inflight::{Inflight, Running, cancelled_id};
 use crate::initialize::negotiate;
+use crate::listen::{self, Listener, Wanted};
 use crate::lock::Lock;
 use crate::methods;
 use crate::progress::Wants;
+use crate::settings;
 use crate::stream::Side;
 
 /// Progress events that wait for the client to read.
@@ -36,6 +38,8 @@ pub struct Peer {
     inflight: Inflight,
     asking: Arc<Asking>,
     log: Lock<Option<LogLevel>>,
+    /// Resources that the client watches.
+    watched: watch::Sender<Vec<String>>,
 }
 
 /// What `initialize` agreed on.
@@ -57,7 +61,23 @@ impl Peer {
             inflight: Inflight::default(),
             asking: Arc::default(),
             log: Lock::default(),
+            watched: watch::Sender::default(),
         })
+    }
+
+    pub(crate) fn set_log_level(&self, level: LogLevel) {
+        *self.log.lock() = Some(level);
+    }
+
+    /// Changes what is watched; `false` when that would be too much.
+    pub(crate) fn change_subscriptions(&self, change: impl FnOnce(&mut Vec<String>)) -> bool {
+        let mut uris = self.watched.borrow().clone();
+        change(&mut uris);
+        let fits = settings::fits(&uris);
+        if fits {
+            self.watched.send_replace(uris);
+        }
+        fits
     }
 
     /// Whether the client of an older revision is to be told of changes of its list.
@@ -76,12 +96,12 @@ enum Taken {
 /// Takes one line: decodes it and lets it act on the conversation at once; what it asks for is done by the future.
 pub(crate) fn line(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> impl Future<Output = Option<Frame>> + Send + use<> {
     let taken = take(gateway, peer, line);
-    let gateway = gateway.clone();
+    let (gateway, outbox) = (gateway.clone(), peer.outbox.clone());
     async move {
         match taken {
             Taken::Nothing => None,
             Taken::Refused(frame) => Some(frame),
-            Taken::Work(asked, running, forwarding) => Some(answer(&gateway, *asked, running, forwarding).await),
+            Taken::Work(asked, running, forwarding) => Some(answer(&gateway, *asked, &outbox, running, forwarding).await),
         }
     }
 }
@@ -111,16 +131,44 @@ fn ask(gateway: &Gateway, peer: &Arc<Peer>, request: Request) -> Result<Taken, W
     let running = peer.inflight.enter(PIPE, &request.id, &cancel);
     let legacy = peer.legacy.lock().clone().filter(|_| era == Era::Legacy);
     let wants = Wants { token: meta.progress_token.clone(), log: meta.log_level.or_else(|| legacy.as_ref().and(*peer.log.lock())) };
+    let wants_log = wants.log;
     let (askable, questions) = legacy.map_or((None, None), |agreed| peer.asking.begin(PIPE, &agreed.capabilities));
     let (events, forwarding) = forward(peer, gateway, wants, questions);
     let Request { id, method, params } = request;
-    let (caller, began) = (peer.caller.clone(), Instant::now());
-    let asked = Asked { caller, id, method, params, meta, era, revision, lens: None, param_headers: None, cancel, events, askable, began };
+    let (caller, began, log) = (peer.caller.clone(), Instant::now(), wants_log);
+    let conversation = if era == Era::Legacy { Conversation::Pipe(peer.clone()) } else { Conversation::None };
+    let asked = Asked {
+        caller,
+        id,
+        method,
+        params,
+        meta,
+        era,
+        revision,
+        lens: None,
+        conversation,
+        log,
+        param_headers: None,
+        cancel,
+        events,
+        askable,
+        began,
+    };
     Ok(Taken::Work(Box::new(asked), running, forwarding))
 }
 
-async fn answer(gateway: &Gateway, asked: Asked, running: Running, forwarding: Option<JoinHandle<()>>) -> Frame {
-    let answer = methods::answer(gateway, asked).await;
+async fn answer(
+    gateway: &Gateway,
+    asked: Asked,
+    outbox: &mpsc::Sender<Frame>,
+    running: Running,
+    forwarding: Option<JoinHandle<()>>,
+) -> Frame {
+    let answer = if listen::is_listen(&asked.method, asked.era) {
+        listen::over_pipe(gateway, asked, outbox).await
+    } else {
+        methods::answer(gateway, asked).await
+    };
     drop(running);
     // Progress may not follow the answer (protocol reference 2.10): the last event leaves first.
     if let Some(forwarding) = forwarding {
@@ -188,16 +236,24 @@ fn forward(
     (Some(sender), Some(forwarding))
 }
 
-/// Tells a legacy client when its list has changed, until the client is gone. Clients of 2026-07-28 ask for it themselves.
+/// Tells a legacy client what has changed, until the client is gone. Clients of 2026-07-28 ask for it themselves.
 pub(crate) async fn announce_changes(peer: Arc<Peer>) {
-    let mut changes = peer.caller.bailiwick().changes().subscribe();
+    let everything = Wanted { tools: true, prompts: true, resources: true, uris: Vec::new() };
+    let mut listener = Listener::start(&peer.caller, &None, everything).await;
+    let mut watched = peer.watched.subscribe();
     loop {
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
+            news = listener.next() => {
+                let Some(news) = news else { return };
+                if peer.is_legacy() && peer.outbox.send(encode::notification(news.method, news.params.as_ref())).await.is_err() {
+                    return;
+                }
+            }
+            Ok(()) = watched.changed() => {
+                let uris = watched.borrow_and_update().clone();
+                listener.watch(uris).await;
+            }
             () = peer.outbox.closed() => return,
-        }
-        if peer.is_legacy() && peer.outbox.send(encode::notification("notifications/tools/list_changed", None)).await.is_err() {
-            return;
         }
     }
 }

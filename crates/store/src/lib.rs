@@ -47,7 +47,7 @@ pub use scope::{OrgScope, PlatformScope, Principal, Scope, Tenant};
 pub use sealed_keys::{AuditKey, CheckpointKey};
 pub use secret::{SECRET_BYTES_MAX, SecretInfo, Secrets};
 pub use server::{PROBE_BYTES_MAX, ServerProbe, Servers};
-pub use session::{NewSession, SESSIONS_PER_AGENT_MAX, Session, Sessions};
+pub use session::{NewSession, SESSIONS_PER_AGENT_MAX, SUBSCRIPTIONS_PER_SESSION_MAX, Session, SessionState, Sessions};
 pub use store::{OpenOptions, Store};
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ macro_rules! migration {
 }
 
 /// Ascending, without gaps.
-pub(crate) const MIGRATIONS: &[Migration] = &[migration!(1, "0001_foundation"), migration!(2, "0002_ledger")];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[migration!(1, "0001_foundation"), migration!(2, "0002_ledger"), migration!(3, "0003_session_state")];
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,8 @@ const ID_BYTES: usize = 32;
 const ID_CHARS_MAX: usize = 128;
 /// Sessions one agent may have; a new one then takes the place of the one unused for longest.
 pub const SESSIONS_PER_AGENT_MAX: i64 = 256;
+/// Resources that one session may watch.
+pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 200;
 /// Sessions kept in memory.
 const SESSIONS_CACHED_MAX: usize = 10_000;
 /// How long a session in memory is believed; after that another replica's end of it is noticed.
@@ -49,6 +51,17 @@ pub struct Session {
     pub facts: NewSession,
     /// When it was opened.
     pub created_at: Timestamp,
+    /// What the client has set since.
+    pub state: SessionState,
+}
+
+/// What a client has set in its session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionState {
+    /// Of which severity it wants log messages, e.g. `info`.
+    pub log_level: Option<String>,
+    /// URIs of the resources that it watches, in the order in which they were added; at most [`SUBSCRIPTIONS_PER_SESSION_MAX`].
+    pub subscriptions: Vec<String>,
 }
 
 type Digest = [u8; 32];
@@ -107,7 +120,7 @@ impl Sessions<'_> {
             .execute(tx.connection())
             .await?;
         tx.commit().await?;
-        let session = Arc::new(Session { agent_id: scope.agent_id().clone(), facts: new, created_at: now });
+        let session = Arc::new(Session { agent_id: scope.agent_id().clone(), facts: new, created_at: now, state: SessionState::default() });
         self.remember(scope, key, &session, now);
         Ok(id)
     }
@@ -125,8 +138,8 @@ impl Sessions<'_> {
         if let Some(session) = self.recall(scope, key, now) {
             return Ok(own(scope, session));
         }
-        let statement = "SELECT agent_id, revision, capabilities, client_info, created_at, seen_at FROM mcp_sessions \
-                         WHERE tenant_id = $1 AND session_digest = $2 AND agent_id = $3";
+        let statement = "SELECT agent_id, revision, capabilities, client_info, created_at, seen_at, log_level, subscriptions \
+                         FROM mcp_sessions WHERE tenant_id = $1 AND session_digest = $2 AND agent_id = $3";
         let mut tx = self.0.read(scope).await?;
         let query = sqlx::query(statement).bind(scope.org().as_str()).bind(key.to_vec()).bind(scope.agent_id().as_str());
         let Some(row) = query.fetch_optional(tx.connection()).await? else {
@@ -139,7 +152,11 @@ impl Sessions<'_> {
             client_info: row.try_get("client_info")?,
         };
         let created_at = Timestamp::from_micros(row.try_get("created_at")?);
-        let session = Arc::new(Session { agent_id: scope.agent_id().clone(), facts, created_at });
+        let subscriptions: String = row.try_get("subscriptions")?;
+        let subscriptions =
+            serde_json::from_str(&subscriptions).map_err(|_| StoreError::corrupt("a session's subscriptions are damaged"))?;
+        let state = SessionState { log_level: row.try_get("log_level")?, subscriptions };
+        let session = Arc::new(Session { agent_id: scope.agent_id().clone(), facts, created_at, state });
         self.remember(scope, key, &session, Timestamp::from_micros(row.try_get("seen_at")?));
         Ok(Some(session))
     }
@@ -169,6 +186,39 @@ impl Sessions<'_> {
             .execute(tx.connection())
             .await?;
         tx.commit().await
+    }
+
+    /// Changes what the client has set. Here it holds at once, on other replicas within two seconds. `None` when there is no such session.
+    /// Two changes of one session at the same moment on two replicas: the later one wins.
+    ///
+    /// # Errors
+    /// `Invalid` beyond [`SUBSCRIPTIONS_PER_SESSION_MAX`]; `Unavailable`, `Locked` or `Full`.
+    pub async fn change(&self, scope: &Scope, id: &str, change: impl FnOnce(&mut SessionState)) -> StoreResult<Option<Arc<Session>>> {
+        let key = id_digest(id);
+        self.forget(scope, key);
+        let Some(session) = self.get(scope, id).await? else { return Ok(None) };
+        let mut changed = Session::clone(&session);
+        change(&mut changed.state);
+        if changed.state.subscriptions.len() > SUBSCRIPTIONS_PER_SESSION_MAX {
+            let message = format!("a session watches at most {SUBSCRIPTIONS_PER_SESSION_MAX} resources");
+            return Err(StoreError::invalid(message, "unsubscribe from some first"));
+        }
+        let subscriptions = serde_json::to_string(&changed.state.subscriptions).unwrap_or_else(|_| "[]".to_owned());
+        let statement = "UPDATE mcp_sessions SET log_level = $4, subscriptions = $5 \
+                         WHERE tenant_id = $1 AND session_digest = $2 AND agent_id = $3";
+        let mut tx = self.0.write(scope).await?;
+        sqlx::query(statement)
+            .bind(scope.org().as_str())
+            .bind(key.to_vec())
+            .bind(scope.agent_id().as_str())
+            .bind(changed.state.log_level.clone())
+            .bind(subscriptions)
+            .execute(tx.connection())
+            .await?;
+        tx.commit().await?;
+        let changed = Arc::new(changed);
+        self.remember(scope, key, &changed, self.0.now());
+        Ok(Some(changed))
     }
 
     /// Ends a session of the acting agent; `false` when there was none. Other replicas notice within two seconds.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bailiwick_mcp::client::{Cancel, Event};
+use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Era, Id, Json, RequestMeta, RpcError, error, method};
 use bailiwick_model::{EventId, RunId, Timestamp};
 use http::HeaderMap;
@@ -66,6 +67,8 @@ pub(crate) struct Story {
     pub(crate) params: Vec<(&'static str, Json)>,
     /// What the client can be asked, as this very request declares it (2026-07-28).
     pub(crate) capabilities: Option<Json>,
+    /// Of which severity log messages are wanted.
+    pub(crate) log: Option<LogLevel>,
     /// How an older client is asked.
     pub(crate) askable: Option<Askable>,
     pub(crate) run: Option<RunId>,
@@ -118,7 +121,7 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
     };
     let run = run_id(&asked.meta)?;
     let trace_id = asked.meta.traceparent.as_deref().and_then(trace_id);
-    let Asked { caller, id, era, lens, meta, param_headers, cancel, events, askable, began, .. } = asked;
+    let Asked { caller, id, era, lens, meta, log, param_headers, cancel, events, askable, began, .. } = asked;
     let capabilities = meta.client_capabilities.filter(|_| era == Era::Modern);
     let story = Story {
         event,
@@ -133,6 +136,7 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         arguments,
         params,
         capabilities,
+        log,
         askable,
         run,
         trace_id,

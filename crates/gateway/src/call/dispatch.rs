@@ -17,6 +17,7 @@ use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::servers::Server;
 
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// What came back, not yet looked at.
@@ -100,13 +101,21 @@ async fn ask(server: &Server, name: &str, tool: &Tool, story: &Story, params: &[
     let params: Vec<(&str, &Json)> = params.iter().map(|(name, value)| (*name, value)).collect();
     let none = Json::from_static("{}");
     let declared = story.capabilities.as_ref().or_else(|| story.askable.as_ref().map(|askable| &askable.capabilities));
-    let capabilities = [(CLIENT_CAPABILITIES, declared.unwrap_or(&none))];
+    let level = story.log.map(|level| Json::from_text(level.as_str()));
+    let mut meta = vec![(CLIENT_CAPABILITIES, declared.unwrap_or(&none))];
+    meta.extend(level.as_ref().map(|level| (LOG_LEVEL, level)));
+    if let Some(level) = story.log
+        && server.offer().announces("logging")
+    {
+        // Older servers log at one level for everybody. One that cannot be told will say less.
+        let _ = tokio::time::timeout(server.timeout(), server.upstream().log_level(level)).await;
+    }
     let outgoing = Outgoing {
         method: story.subject.method(),
         name: (story.subject != Subject::Completion).then_some(name),
         arguments: matches!(story.subject, Subject::Tool | Subject::Prompt).then_some(&story.arguments),
         params: &params,
-        meta: &capabilities,
+        meta: &meta,
         questions: story.askable.as_ref().map(|askable| askable.questions.clone()),
         param_headers: tool.param_headers(),
         deadline: server.timeout(),

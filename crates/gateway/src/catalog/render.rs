@@ -1,5 +1,6 @@
 //! Rendered lists, in pages.
 
+use bailiwick_mcp::client::List;
 use bailiwick_mcp::{Era, Json, Limits};
 use data_encoding::BASE64URL_NOPAD;
 
@@ -12,27 +13,6 @@ const CURSOR_CODE_BYTES: usize = 18;
 
 /// Every definition was checked when it was admitted and their number is bounded, so this only states what cannot be crossed.
 const LIST: Limits = Limits { bytes_max: u32::MAX as usize, depth_max: 128, tokens_max: u32::MAX };
-
-/// What can be listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Listing {
-    Tools,
-    Prompts,
-    Resources,
-    Templates,
-}
-
-impl Listing {
-    /// The member of the result that holds the definitions.
-    pub(crate) const fn member(self) -> &'static str {
-        match self {
-            Self::Tools => "tools",
-            Self::Prompts => "prompts",
-            Self::Resources => "resources",
-            Self::Templates => "resourceTemplates",
-        }
-    }
-}
 
 /// One definition in both dresses.
 pub(super) struct Definition {
@@ -63,7 +43,7 @@ struct Page {
 }
 
 impl Pages {
-    pub(super) fn render(press: &Press<'_>, listing: Listing, definitions: &[Definition]) -> Self {
+    pub(super) fn render(press: &Press<'_>, listing: List, definitions: &[Definition]) -> Self {
         let chunks: Vec<&[Definition]> = definitions.chunks(press.page_items.max(1)).collect();
         let chunks = if chunks.is_empty() { vec![&[][..]] } else { chunks };
         let state = press.state(definitions);
@@ -76,6 +56,11 @@ impl Pages {
             Page { cursor: cursor(at), modern, legacy }
         };
         Self((0..chunks.len()).map(page).collect())
+    }
+
+    /// Whether both hold the same.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a.modern.bytes() == b.modern.bytes())
     }
 
     /// The page behind `cursor`, or the first one; `None` for a cursor that was not given out for this very list.
@@ -97,7 +82,7 @@ impl Press<'_> {
         (self.code)(&definitions.iter().flat_map(|definition| definition.modern.bytes().iter().copied()).collect::<Vec<u8>>())
     }
 
-    fn cursor(&self, listing: Listing, at: usize, state: &[u8]) -> Box<str> {
+    fn cursor(&self, listing: List, at: usize, state: &[u8]) -> Box<str> {
         let mut text = format!("cursor\0{}\0{}\0{at}\0", self.agent, listing.member()).into_bytes();
         text.extend_from_slice(state);
         let code = (self.code)(&text);
@@ -105,7 +90,7 @@ impl Press<'_> {
     }
 
     /// The result object of one page. The definitions are already valid, so joining them is too.
-    fn page<'a>(&self, listing: Listing, definitions: impl Iterator<Item = &'a Json>, next: Option<&str>, era: Era) -> Json {
+    fn page<'a>(&self, listing: List, definitions: impl Iterator<Item = &'a Json>, next: Option<&str>, era: Era) -> Json {
         let mut text = String::with_capacity(4 << 10);
         text.push('{');
         if era == Era::Modern {

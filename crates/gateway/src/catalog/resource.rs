@@ -107,10 +107,6 @@ impl Routes {
     pub(crate) fn rewrites(&self) -> bool {
         !self.transparent && self.servers.len() > 1
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.servers.is_empty()
-    }
 }
 
 /// The server's name and its own URI, when `text` is one of ours.

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bailiwick_mcp::client::List;
 use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_mcp::{Era, Json};
 use bailiwick_model::policy::{Decision, Denial, Rules, decide};
 use tracing::warn;
 
 use super::relabel::Relabel;
-use super::render::{Definition, Listing, Pages, Press};
+use super::render::{Definition, Pages, Press};
 use super::resource::{Resource, Routes, admits};
 use super::{Origin, Tool};
 use crate::servers::Server;
@@ -104,10 +105,10 @@ impl View {
             all.iter().map(|resource| resource_definition(&routes, resource, member)).collect()
         };
         let lists = [
-            Pages::render(&press, Listing::Tools, &named(&tools)),
-            Pages::render(&press, Listing::Prompts, &named(&prompts)),
-            Pages::render(&press, Listing::Resources, &listed(&resources, "uri")),
-            Pages::render(&press, Listing::Templates, &listed(&templates, "uriTemplate")),
+            Pages::render(&press, List::Tools, &named(&tools)),
+            Pages::render(&press, List::Prompts, &named(&prompts)),
+            Pages::render(&press, List::Resources, &listed(&resources, "uri")),
+            Pages::render(&press, List::Templates, &listed(&templates, "uriTemplate")),
         ];
         Self { generation, tools, prompts, routes, lists, servers }
     }
@@ -141,8 +142,17 @@ impl View {
     }
 
     /// The result of a list request; `None` for a cursor that was not given out.
-    pub(crate) fn list(&self, listing: Listing, cursor: Option<&str>, era: Era) -> Option<&Json> {
-        self.lists.get(listing as usize)?.page(cursor, era)
+    pub(crate) fn list(&self, listing: List, cursor: Option<&str>, era: Era) -> Option<&Json> {
+        self.pages(listing)?.page(cursor, era)
+    }
+
+    fn pages(&self, list: List) -> Option<&Pages> {
+        self.lists.get(list as usize)
+    }
+
+    /// Whether a list is the same in another view.
+    pub(crate) fn same_list(&self, other: &Self, list: List) -> bool {
+        self.pages(list).zip(other.pages(list)).is_some_and(|(ours, theirs)| ours.same_as(theirs))
     }
 
     /// Whether any of the servers announces `capability`.
@@ -263,7 +273,7 @@ mod tests {
     }
 
     fn listed(view: &View, era: Era) -> BTreeSet<String> {
-        let list: Value = serde_json::from_str(view.list(Listing::Tools, None, era).unwrap().as_str()).unwrap();
+        let list: Value = serde_json::from_str(view.list(List::Tools, None, era).unwrap().as_str()).unwrap();
         list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bailiwick_mcp::client::Launcher;
@@ -18,7 +17,7 @@ use bailiwick_modules::egress::{Egress, Network};
 use bailiwick_store::ledger::Ledger;
 use bailiwick_store::{Keyring, Scope, Store, StoreError, StoreErrorKind};
 use secrecy::ExposeSecret;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::{AUTH_EVENTS_PER_SECOND_MAX, CALLS_MAX, Gateway, Inner, KEY_LOOKS_PER_SECOND_MAX, OrganisationPlaces, RequestLimits};
@@ -28,7 +27,6 @@ use crate::call_log::CallLog;
 use crate::changes::Changes;
 use crate::inflight::Inflight;
 use crate::lock::Lock;
-use crate::log_levels::LogLevels;
 use crate::mask::Mask;
 use crate::servers::{ProbeNote, Server, Workshop};
 use crate::spool::Spool;
@@ -157,10 +155,9 @@ impl Gateway {
             config,
             inflight: Inflight::default(),
             asking: Arc::default(),
-            log_levels: LogLevels::default(),
             callers: Callers::default(),
             calls: Arc::new(Semaphore::new(CALLS_MAX as usize)),
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
             auth_events: Lock::new(Window::new(AUTH_EVENTS_PER_SECOND_MAX, Duration::from_secs(1))),
             key_looks: Lock::new(Window::new(KEY_LOOKS_PER_SECOND_MAX, Duration::from_secs(1))),
             tasks: Lock::new(JoinSet::new()),

@@ -1,0 +1,59 @@
+//! One watched resource.
+
+use std::sync::Arc;
+
+use bailiwick_mcp::client::Notice;
+use bailiwick_mcp::{Json, method};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::task::JoinHandle;
+
+use super::News;
+use crate::bailiwick::Bailiwick;
+use crate::catalog::{View, admits};
+use crate::servers::Server;
+
+/// A subscription at a server; ends when dropped.
+pub(super) struct Watch {
+    server: Arc<Server>,
+    own: String,
+    task: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Subscribes at the server behind `uri`. `None` when the agent may not read it, or the server does not tell of it.
+    pub(super) async fn start(bailiwick: &Bailiwick, view: &View, uri: &str, tell: &mpsc::Sender<News>) -> Option<Self> {
+        let (server, own) = view.routes().find(uri)?;
+        if !admits(bailiwick.rules(), server, &own) {
+            return None;
+        }
+        let (server, own) = (server.clone(), own.into_owned());
+        // Before the subscription, so that no notice falls between.
+        let mut notices = server.upstream().notices();
+        tokio::time::timeout(server.timeout(), server.upstream().subscribe(&own)).await.ok()?.ok()?;
+        let (tell, shown, wanted) = (tell.clone(), Json::from_text(uri), own.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                let params = match notices.recv().await {
+                    Ok(Notice::ResourceUpdated { uri, params }) if *uri == *wanted => params.edit(&[], &[("uri", &shown)]),
+                    // Whatever was missed, this may have been among it.
+                    Ok(Notice::Reopened) | Err(RecvError::Lagged(_)) => bailiwick_mcp::encode::object(&[("uri", &shown)]),
+                    Ok(_) => continue,
+                    Err(RecvError::Closed) => return,
+                };
+                // A full queue holds a word about some resource already; this one's comes again with its next change.
+                let _ = tell.try_send(News { method: method::RESOURCE_UPDATED, params: Some(params) });
+            }
+        });
+        Some(Self { server, own, task })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+        let (server, own) = (self.server.clone(), std::mem::take(&mut self.own));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { server.upstream().unsubscribe(&own).await });
+        }
+    }
+}
