@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""The client that the conformance suite tests: the official client SDK, through a gateway or without one.
+
+    driver.py --node NODE --client client.mjs [--gateway PROGRAM] [--log FILE] URL
+
+The suite starts it once for each scenario, with the URL of the scenario's server as last argument. With --gateway it starts
+`bailiwick serve` in front of that server and sends the client there; the gateway has ended when the driver ends.
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+from gateway import gateway
+
+CLIENT_SECONDS = 25
+
+
+def run_client(node, client, *arguments):
+    child = subprocess.Popen([node, client, *arguments], stdin=subprocess.DEVNULL)
+    try:
+        return child.wait(CLIENT_SECONDS)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def run_through(args):
+    with tempfile.TemporaryDirectory(prefix="bailiwick-conformance-") as folder:
+        work = pathlib.Path(folder)
+        try:
+            with gateway(args.gateway, args.url, work) as url:
+                return run_client(args.node, args.client, "--through", url)
+        finally:
+            if args.log and (work / "bailiwick.log").exists():
+                shutil.copy(work / "bailiwick.log", args.log)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--node", required=True)
+    parser.add_argument("--client", required=True)
+    parser.add_argument("--gateway", type=os.path.abspath)
+    parser.add_argument("--log", help="where the gateway's log is kept")
+    parser.add_argument("url")
+    args = parser.parse_args()
+    # The way out leads through the context managers, so that nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(run_through(args) if args.gateway else run_client(args.node, args.client, args.url))
+    except (AssertionError, OSError) as error:
+        sys.exit(f"driver: {error}")
+    except subprocess.TimeoutExpired:
+        sys.exit(f"driver: the client did not end within {CLIENT_SECONDS} s")
+
+
+if __name__ == "__main__":
+    main()
