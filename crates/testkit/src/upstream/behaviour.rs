@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::offer::{FakePrompt, FakeQuestion, FakeResource, News, Polling};
+
 /// Everything a fake server can be told. The default: both eras, no sessions, JSON answers, the [`FakeTool::standard`] tools.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,12 +16,28 @@ pub struct Behaviour {
     pub tools: Vec<FakeTool>,
     /// So many more read-only tools of about 800 bytes each, `filler_00000` and on.
     pub fillers: usize,
-    /// Tools on one page of `tools/list`; 0 puts all on one page.
+    /// Prompts in the order of the list. The capability is announced when there are any; so it is with what follows.
+    pub prompts: Vec<FakePrompt>,
+    /// Resources in the order of the list; they can be subscribed to.
+    pub resources: Vec<FakeResource>,
+    /// Template objects in the order of the list. Every URI that begins as one of them, up to its first `{`, can be read.
+    pub templates: Vec<Value>,
+    /// The values offered for an argument of this name, those that begin as the one given.
+    pub completions: BTreeMap<String, Vec<String>>,
+    /// Announces `logging` and takes `logging/setLevel`.
+    pub logging: bool,
+    /// Items on one page of a list; 0 puts all on one page.
     pub page: usize,
     /// Which revisions are understood.
     pub eras: Eras,
     /// The `initialize` era over HTTP hands out and requires `Mcp-Session-Id`.
     pub sessions: bool,
+    /// The `initialize` era is answered with this revision whatever was asked for.
+    pub legacy_revision: Option<String>,
+    /// HTTP, `initialize` era: answers that are no stream come as a JSON array, with the notifications in front (2025-03-26).
+    pub batch: bool,
+    /// HTTP, `initialize` era: the stream of a call ends before the answer, which then comes by GET with `Last-Event-ID`.
+    pub polling: Option<Polling>,
     /// HTTP answers come as an event stream even when there is only one message.
     pub sse: bool,
     /// Milliseconds before a `tools/call` is answered.
@@ -47,9 +65,17 @@ impl Default for Behaviour {
         Self {
             tools: FakeTool::standard(),
             fillers: 0,
+            prompts: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            completions: BTreeMap::new(),
+            logging: false,
             page: 0,
             eras: Eras::Both,
             sessions: false,
+            legacy_revision: None,
+            batch: false,
+            polling: None,
             sse: false,
             delay_ms: 0,
             opening_delay_ms: 0,
@@ -61,6 +87,40 @@ impl Default for Behaviour {
             record: true,
             process: ProcessHabits::default(),
         }
+    }
+}
+
+impl Behaviour {
+    /// A server with a little of everything: the standard tools, prompts `greet` and `review`, resources `note://one` and `note://two`, the
+    /// template `file:///{path}`, completion of `name`, logging.
+    #[must_use]
+    pub fn rich() -> Self {
+        Self {
+            prompts: vec![FakePrompt::new("greet"), FakePrompt::new("review")],
+            resources: vec![FakeResource::text("note://one", "first"), FakeResource::text("note://two", "second")],
+            templates: vec![json!({"uriTemplate": "file:///{path}", "name": "files"})],
+            completions: [("name".to_owned(), ["alice", "albert", "bob"].map(String::from).to_vec())].into(),
+            logging: true,
+            ..Self::default()
+        }
+    }
+
+    /// What the server says that it can do.
+    pub(super) fn capabilities(&self) -> Value {
+        let mut capabilities = json!({"tools": {"listChanged": true}});
+        if !self.prompts.is_empty() {
+            capabilities["prompts"] = json!({"listChanged": true});
+        }
+        if !(self.resources.is_empty() && self.templates.is_empty()) {
+            capabilities["resources"] = json!({"listChanged": true, "subscribe": true});
+        }
+        if !self.completions.is_empty() {
+            capabilities["completions"] = json!({});
+        }
+        if self.logging {
+            capabilities["logging"] = json!({});
+        }
+        capabilities
     }
 }
 
@@ -155,6 +215,28 @@ pub enum Act {
     Result(Value),
     /// Replaces the server's tools, tells everybody who listens, and answers with an empty text.
     ChangeTools(Vec<FakeTool>),
+    /// Asks one question in the way of the era, and answers with the answer as JSON text (an error as `{"error":…}`). In the modern era a
+    /// caller who did not declare the capability gets -32021.
+    Ask {
+        /// `elicitation/create`, `sampling/createMessage` or `roots/list`.
+        method: String,
+        /// Its parameters.
+        params: Value,
+    },
+    /// The same in several rounds of one or more questions at once; answers with the JSON array of all answers.
+    AskRounds(Vec<Vec<FakeQuestion>>),
+    /// Sends so many log messages before the answer, if the level is wanted: by the request in the modern era, otherwise by the last
+    /// `logging/setLevel` (all of them before the first).
+    Log {
+        /// Their severity.
+        level: String,
+        /// How many.
+        count: u32,
+    },
+    /// Sends these notifications (objects with `method` and `params`) before the answer.
+    Notify(Vec<Value>),
+    /// Tells the news to everybody who listens, and answers with an empty text.
+    Announce(Vec<News>),
 }
 
 /// The largest text of [`Act::Big`].

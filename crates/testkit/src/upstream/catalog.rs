@@ -5,10 +5,16 @@ use std::fmt::Write as _;
 
 use super::behaviour::{Act, BIG_BYTES_MAX, Behaviour};
 
-/// Rendered pages of `tools/list` and the acts by name.
+/// The lists, by their place in [`Catalog::page`].
+pub(super) const TOOLS: usize = 0;
+pub(super) const PROMPTS: usize = 1;
+pub(super) const RESOURCES: usize = 2;
+pub(super) const TEMPLATES: usize = 3;
+
+/// Rendered pages of the lists and the acts by name.
 pub(super) struct Catalog {
-    /// JSON arrays of tools.
-    pages: Vec<String>,
+    /// JSON arrays of items, by list.
+    lists: [Vec<String>; 4],
     acts: HashMap<String, Act>,
     big: String,
 }
@@ -22,26 +28,26 @@ impl Catalog {
             tools.push(filler(&name, number));
             acts.insert(name, Act::Echo);
         }
-        let per_page = if behaviour.page == 0 { tools.len().max(1) } else { behaviour.page };
-        let mut pages: Vec<String> = tools.chunks(per_page).map(|page| format!("[{}]", page.join(","))).collect();
-        if pages.is_empty() {
-            pages.push("[]".into());
-        }
-        Self { pages, acts, big: String::new() }
+        let prompts = behaviour.prompts.iter().map(|prompt| prompt.definition.to_string()).collect();
+        let resources = behaviour.resources.iter().map(|resource| resource.definition.to_string()).collect();
+        let templates = behaviour.templates.iter().map(ToString::to_string).collect();
+        let lists = [tools, prompts, resources, templates].map(|items| pages(&items, behaviour.page));
+        Self { lists, acts, big: String::new() }
     }
 
     pub(super) fn act(&self, tool: &str) -> Option<&Act> {
         self.acts.get(tool)
     }
 
-    /// The `tools` array of a page and the cursor of the next.
-    pub(super) fn page(&self, cursor: Option<&str>) -> Option<(&str, Option<usize>)> {
+    /// The array of a page of a list and the cursor of the next.
+    pub(super) fn page(&self, list: usize, cursor: Option<&str>) -> Option<(&str, Option<usize>)> {
         let number = match cursor {
             None => 0,
             Some(text) => text.strip_prefix("page-")?.parse().ok()?,
         };
-        let page = self.pages.get(number)?;
-        Some((page, (number + 1 < self.pages.len()).then_some(number + 1)))
+        let pages = self.lists.get(list)?;
+        let page = pages.get(number)?;
+        Some((page, (number + 1 < pages.len()).then_some(number + 1)))
     }
 
     /// Makes [`Catalog::text`] cheap for up to `bytes`.
@@ -57,6 +63,15 @@ impl Catalog {
             None => text(bytes).into(),
         }
     }
+}
+
+fn pages(items: &[String], per_page: usize) -> Vec<String> {
+    let per_page = if per_page == 0 { items.len().max(1) } else { per_page };
+    let mut pages: Vec<String> = items.chunks(per_page).map(|page| format!("[{}]", page.join(","))).collect();
+    if pages.is_empty() {
+        pages.push("[]".into());
+    }
+    pages
 }
 
 pub(super) fn text(bytes: usize) -> String {
@@ -94,7 +109,7 @@ mod tests {
         let catalog = Catalog::new(&Behaviour { fillers: 12, page: 5, ..Behaviour::default() });
         let (mut cursor, mut names) = (None, Vec::new());
         loop {
-            let (page, next) = catalog.page(cursor.as_deref()).unwrap();
+            let (page, next) = catalog.page(TOOLS, cursor.as_deref()).unwrap();
             let tools: Vec<serde_json::Value> = serde_json::from_str(page).unwrap();
             names.extend(tools.iter().map(|t| t["name"].as_str().unwrap().to_owned()));
             let Some(next) = next else { break };
@@ -102,7 +117,7 @@ mod tests {
         }
         assert_eq!(names.len(), 17);
         assert!(names.iter().all(|n| catalog.act(n).is_some()));
-        assert!(catalog.page(Some("page-9")).is_none() && catalog.page(Some("x")).is_none());
+        assert!(catalog.page(TOOLS, Some("page-9")).is_none() && catalog.page(TOOLS, Some("x")).is_none());
         let size = filler("filler_00000", 0).len();
         assert!((700..900).contains(&size), "{size}");
     }

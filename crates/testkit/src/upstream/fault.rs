@@ -27,20 +27,3 @@ pub(super) fn text(fault: &Fault, id: &str) -> Option<Vec<u8>> {
         Fault::Endless | Fault::HangUp | Fault::Silence | Fault::Status(_) | Fault::Redirect(_) => None,
     }
 }
-
-/// What a listener is told when the tools changed: plain, or tagged with the id of its subscription.
-pub(super) fn tools_changed(subscription: Option<&str>) -> Vec<u8> {
-    tagged("notifications/tools/list_changed", subscription, "")
-}
-
-/// The first message of a subscription.
-pub(super) fn acknowledged(id: &str) -> Vec<u8> {
-    tagged("notifications/subscriptions/acknowledged", Some(id), r#","notifications":{"toolsListChanged":true}"#)
-}
-
-fn tagged(method: &str, subscription: Option<&str>, more: &str) -> Vec<u8> {
-    match subscription {
-        None => wire::notification(method, "{}"),
-        Some(id) => wire::notification(method, &format!(r#"{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}{more}}}"#)),
-    }
-}

@@ -18,7 +18,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::behaviour::{ENDLESS_BYTES_MAX, Fault};
 use super::fault;
+use super::news::Listener;
+use super::record::Arrival;
 use super::server::{Answer, Incoming, Plan, Server};
+use super::talk::Talk;
+use super::wire::MODERN;
 
 /// Parts of a streamed answer that wait for the socket.
 const PARTS_QUEUED_MAX: usize = 16;
@@ -84,7 +88,7 @@ async fn handle(
             let text = format!(r#"{{"calls":{},"connections":{}}}"#, server.calls(), server.connections.load(Ordering::SeqCst));
             return Ok(whole(StatusCode::OK, JSON, text.into()));
         }
-        Method::GET => return Ok(standalone_stream(&server, &parts)),
+        Method::GET => return Ok(get(&server, &parts)),
         Method::DELETE => {
             let session = parts.headers.get("mcp-session-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
             let status = if server.end_session(session) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND };
@@ -98,9 +102,18 @@ async fn handle(
     let incoming = Incoming { body: &body, headers: Some(&parts.headers), connection };
     match server.plan(&scene, &incoming) {
         Plan::Nothing => Ok(whole(StatusCode::ACCEPTED, JSON, Bytes::new())),
-        Plan::Answer(answer) => Ok(send(server, answer, scene.behaviour.sse).await),
+        Plan::Answer(answer) => {
+            let modern = parts.headers.get("mcp-protocol-version").is_some_and(|version| version == MODERN);
+            let (batch, call) = (scene.behaviour.batch && !modern, answer.is_call);
+            match &scene.behaviour.polling {
+                Some(polling) if call && !modern => Ok(park(&server, answer, polling.ends, polling.retry_ms)),
+                _ if batch && !scene.behaviour.sse => Ok(array(answer)),
+                _ => Ok(send(server, answer, scene.behaviour.sse).await),
+            }
+        }
+        Plan::Talk(talk) => Ok(converse(server, talk)),
         Plan::Fault(fault, id) => misbehave(server, fault, &id).await,
-        Plan::Listen(id) => Ok(listen(&server, id)),
+        Plan::Listen(_, listener) => Ok(news(&server, listener)),
         Plan::Crash => {
             let _ = stop.send(true);
             Err(Cut)
@@ -211,36 +224,117 @@ fn endless() -> Response<Body> {
 
 /// The standalone stream of the `initialize` era: only for a live session.
 fn standalone_stream(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Body> {
-    if parts.headers.get("mcp-session-id").is_none() {
+    let Some(session) = parts.headers.get("mcp-session-id").and_then(|v| v.to_str().ok()) else {
         return whole(StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::new());
+    };
+    if !server.has_session(session) {
+        return whole(StatusCode::NOT_FOUND, TEXT, Bytes::new());
     }
-    news(server, None)
+    news(server, Listener::Session(session.to_owned()))
 }
 
-fn listen(server: &Arc<Server>, id: String) -> Response<Body> {
-    news(server, Some(id))
+/// The rest of a stream that ended early, or the standalone stream.
+fn get(server: &Arc<Server>, parts: &http::request::Parts) -> Response<Body> {
+    let Some(last) = parts.headers.get("last-event-id").and_then(|v| v.to_str().ok()) else { return standalone_stream(server, parts) };
+    if server.scene().behaviour.record {
+        let headers = [("last-event-id".to_owned(), last.to_owned())].into();
+        let (method, message) = ("GET".to_owned(), serde_json::Value::Null);
+        server.record.note(Arrival { method, tool: None, arguments: None, message, headers, modern: false, connection: 0 });
+    }
+    let Some((ends, answer)) = server.unpark(last) else { return whole(StatusCode::NOT_FOUND, TEXT, Bytes::new()) };
+    if let (1.., Some(polling)) = (ends, &server.scene().behaviour.polling) {
+        return park(server, answer, ends, polling.retry_ms);
+    }
+    let (tx, rx) = mpsc::channel(answer.progress.len() + 1);
+    for message in answer.progress.iter().chain([&answer.message]) {
+        tx.try_send(Ok(event(message))).expect("room for every message");
+    }
+    stream(rx)
 }
 
-fn news(server: &Arc<Server>, subscription: Option<String>) -> Response<Body> {
-    let mut ticks = server.news.subscribe();
+/// A stream that ends after the event that says where to continue.
+fn park(server: &Server, answer: Answer, ends: u32, retry_ms: u64) -> Response<Body> {
+    let id = server.park(ends.saturating_sub(1), answer);
+    let (tx, rx) = mpsc::channel(1);
+    tx.try_send(Ok(format!("id: {id}\nretry: {retry_ms}\ndata:\n\n").into())).expect("room for the first event");
+    stream(rx)
+}
+
+/// Everything in one JSON array.
+fn array(answer: Answer) -> Response<Body> {
+    let messages: Vec<&[u8]> = answer.progress.iter().chain([&answer.message]).map(Vec::as_slice).collect();
+    let text = [b"[".as_slice(), &messages.join(&b','), b"]"].concat();
+    whole(answer.status, JSON, text.into())
+}
+
+/// A stream with questions, and the answer when they are answered.
+fn converse(server: Arc<Server>, talk: Talk) -> Response<Body> {
     let (tx, rx) = mpsc::channel(PARTS_QUEUED_MAX);
     tokio::spawn(async move {
-        if let Some(id) = &subscription
-            && tx.send(Ok(event(&fault::acknowledged(id)))).await.is_err()
+        let waiting = Waiting(Some(server.clone()));
+        let talking = talk.hold(&server.questions, |message| {
+            let (tx, event) = (&tx, event(&message));
+            async move { tx.send(Ok(event)).await.is_ok() }
+        });
+        let ended = tokio::select! {
+            ended = talking => ended,
+            () = tx.closed() => return,
+        };
+        if let Some(message) = ended
+            && tx.send(Ok(event(&message))).await.is_ok()
+        {
+            waiting.done();
+        }
+    });
+    stream(rx)
+}
+
+fn news(server: &Arc<Server>, listener: Listener) -> Response<Body> {
+    let mut news = server.news.subscribe();
+    let (tx, rx) = mpsc::channel(PARTS_QUEUED_MAX);
+    let present = Present::new(server);
+    let server = server.clone();
+    tokio::spawn(async move {
+        let _present = present;
+        if let Some(greeting) = listener.greeting()
+            && tx.send(Ok(event(&greeting))).await.is_err()
         {
             return;
         }
         loop {
-            tokio::select! {
-                tick = ticks.recv() => if matches!(tick, Err(broadcast::error::RecvError::Closed)) { return },
+            let one = tokio::select! {
+                one = news.recv() => one,
                 () = tx.closed() => return,
-            }
-            if tx.send(Ok(event(&fault::tools_changed(subscription.as_deref())))).await.is_err() {
+            };
+            let message = match one {
+                Ok(one) => listener.hear(&server, &one),
+                Err(broadcast::error::RecvError::Lagged(_)) => None,
+                Err(broadcast::error::RecvError::Closed) => return,
+            };
+            if let Some(message) = message
+                && tx.send(Ok(event(&message))).await.is_err()
+            {
                 return;
             }
         }
     });
     stream(rx)
+}
+
+/// Counted among those who listen.
+struct Present(Arc<Server>);
+
+impl Present {
+    fn new(server: &Arc<Server>) -> Self {
+        server.record.note_listener(true);
+        Self(server.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.record.note_listener(false);
+    }
 }
 
 fn event(message: &[u8]) -> Bytes {

@@ -1,12 +1,16 @@
 //! Fake upstream MCP servers of both eras that do what the test says and write down what arrived.
 
+mod answers;
 mod behaviour;
 mod catalog;
 mod fault;
 mod http;
+mod news;
+mod offer;
 mod record;
 mod server;
 mod stdio;
+mod talk;
 pub(crate) mod wire;
 
 use std::ffi::OsString;
@@ -19,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::behaviour::{Act, BIG_BYTES_MAX, Behaviour, ENDLESS_BYTES_MAX, Eras, FakeTool, Fault, ProcessHabits};
+pub use self::offer::{FakePrompt, FakeQuestion, FakeResource, News, Polling};
 pub use self::record::Arrival;
 use self::server::Server;
 
@@ -83,7 +88,42 @@ impl FakeUpstream {
 
     /// Sends `notifications/tools/list_changed` to every open stream.
     pub fn announce(&self) {
-        self.server.announce();
+        self.tell(News::Tools);
+    }
+
+    /// Sends `notifications/resources/updated` to those who subscribed to the URI.
+    pub fn update(&self, uri: &str) {
+        self.tell(News::Updated(uri.to_owned()));
+    }
+
+    /// Tells every open stream that wants to know.
+    pub fn tell(&self, news: News) {
+        self.server.tell(news);
+    }
+
+    /// The URIs that sessions of the `initialize` era are subscribed to.
+    #[must_use]
+    pub fn subscribed(&self) -> Vec<String> {
+        self.server.subscriptions().into_iter().map(|(_, uri)| uri).collect()
+    }
+
+    /// Streams on which somebody listens to news.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.server.record.listeners()
+    }
+
+    /// Blocks until exactly so many streams of news are open; ends the test after [`ARRIVAL_WAIT`].
+    pub fn wait_for_listeners(&self, count: usize) {
+        let reached = self.server.record.wait_for_listeners(ARRIVAL_WAIT, count);
+        assert!(reached, "{count} streams of news were not open; there were {}", self.listeners());
+    }
+
+    /// Blocks until `count` messages of this method have arrived (`GET` for a stream that is continued); ends the test after
+    /// [`ARRIVAL_WAIT`].
+    pub fn wait_for_method(&self, method: &str, count: usize) {
+        let reached = self.server.record.wait(ARRIVAL_WAIT, |arrivals, _| arrivals.iter().filter(|a| a.method == method).count() >= count);
+        assert!(reached, "{count} messages {method} did not arrive; there were {}", self.count(method));
     }
 
     /// Forgets every session: later requests under the old ids get 404.

@@ -43,6 +43,8 @@ struct Seen {
     arrivals: Vec<Arrival>,
     /// Requests whose caller went away before they were answered.
     abandoned: u64,
+    /// Streams of news that are open.
+    listeners: usize,
     file: Option<std::fs::File>,
 }
 
@@ -68,6 +70,24 @@ impl Record {
     pub(super) fn note_abandoned(&self) {
         self.lock().abandoned += 1;
         self.changed.notify_all();
+    }
+
+    /// Somebody begins to listen to the news, or ends.
+    pub(super) fn note_listener(&self, begins: bool) {
+        let mut seen = self.lock();
+        seen.listeners = if begins { seen.listeners + 1 } else { seen.listeners.saturating_sub(1) };
+        self.changed.notify_all();
+    }
+
+    pub(super) fn listeners(&self) -> usize {
+        self.lock().listeners
+    }
+
+    /// Blocks until so many streams of news are open, or gives false after `limit`.
+    pub(super) fn wait_for_listeners(&self, limit: Duration, count: usize) -> bool {
+        let (_seen, waited) =
+            self.changed.wait_timeout_while(self.lock(), limit, |seen| seen.listeners != count).unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
     }
 
     pub(super) fn abandoned(&self) -> u64 {

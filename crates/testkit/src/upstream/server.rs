@@ -1,6 +1,6 @@
 //! The server behind both transports: from one message to what shall be sent.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,9 +9,13 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+use super::answers::severity;
 use super::behaviour::{Act, Behaviour, Eras, Fault};
-use super::catalog::Catalog;
+use super::catalog::{Catalog, PROMPTS, RESOURCES, TEMPLATES, TOOLS};
+use super::news::Listener;
+use super::offer::{FakeQuestion, News};
 use super::record::{Arrival, Record};
+use super::talk::{self, Questions, Talk};
 use super::wire::{self, Arguments, Envelope, LEGACY, MODERN, Params};
 
 /// Notifications that a slow listener may lag behind.
@@ -23,15 +27,22 @@ pub(super) struct Server {
     calls: AtomicU64,
     sessions: Mutex<HashSet<String>>,
     next_session: AtomicU64,
-    /// One tick for each `tools/list_changed`.
-    pub(super) news: broadcast::Sender<()>,
+    /// What those who listen are told.
+    pub(super) news: broadcast::Sender<News>,
+    pub(super) questions: Questions,
+    /// The last `logging/setLevel`.
+    pub(super) log_level: Mutex<Option<usize>>,
+    /// Session and URI of the subscriptions of the `initialize` era.
+    subscribed: Mutex<BTreeSet<(String, String)>>,
+    /// HTTP: answers that wait to be fetched, by the id of the last event.
+    parked: Mutex<HashMap<String, (u32, Answer)>>,
     pub(super) connections: AtomicU64,
 }
 
 /// A behaviour and what was rendered from it.
 pub(super) struct Scene {
     pub(super) behaviour: Behaviour,
-    catalog: Catalog,
+    pub(super) catalog: Catalog,
 }
 
 /// What to do about one message.
@@ -42,8 +53,10 @@ pub(super) enum Plan {
     Answer(Answer),
     /// Misbehave.
     Fault(Fault, String),
-    /// A `subscriptions/listen` under this id.
-    Listen(String),
+    /// Ask back, then answer.
+    Talk(Talk),
+    /// A `subscriptions/listen`.
+    Listen(String, Listener),
     /// The server dies now.
     Crash,
 }
@@ -54,11 +67,13 @@ pub(super) struct Answer {
     pub(super) delay: Duration,
     pub(super) progress: Vec<Vec<u8>>,
     pub(super) message: Vec<u8>,
+    /// The answer to a `tools/call`.
+    pub(super) is_call: bool,
 }
 
 impl Answer {
-    fn now(status: StatusCode, message: Vec<u8>) -> Plan {
-        Plan::Answer(Self { status, session: None, delay: Duration::ZERO, progress: Vec::new(), message })
+    pub(super) fn now(status: StatusCode, message: Vec<u8>) -> Plan {
+        Plan::Answer(Self { status, session: None, delay: Duration::ZERO, progress: Vec::new(), message, is_call: false })
     }
 }
 
@@ -70,18 +85,20 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers?.get(name)?.to_str().ok()
     }
 }
 
 /// A request after its envelope was read.
-struct Asked<'a> {
-    id: &'a str,
-    method: &'a str,
-    params: Params<'a>,
-    modern: bool,
-    scene: &'a Scene,
+pub(super) struct Asked<'a> {
+    pub(super) id: &'a str,
+    pub(super) method: &'a str,
+    pub(super) params: Params<'a>,
+    pub(super) modern: bool,
+    /// Empty without sessions.
+    pub(super) session: &'a str,
+    pub(super) scene: &'a Scene,
 }
 
 impl Server {
@@ -93,6 +110,10 @@ impl Server {
             sessions: Mutex::default(),
             next_session: AtomicU64::new(1),
             news: broadcast::channel(NOTIFICATIONS_QUEUED_MAX).0,
+            questions: Questions::default(),
+            log_level: Mutex::default(),
+            subscribed: Mutex::default(),
+            parked: Mutex::default(),
             connections: AtomicU64::new(0),
         }
     }
@@ -109,16 +130,52 @@ impl Server {
 
     pub(super) fn forget_sessions(&self) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.log_level.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn has_session(&self, id: &str) -> bool {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// Keeps an answer until it is fetched. Returns the id of the event to fetch it with.
+    pub(super) fn park(&self, ends: u32, answer: Answer) -> String {
+        let id = format!("event-{}", self.next_session.fetch_add(1, Ordering::SeqCst));
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (ends, answer));
+        id
+    }
+
+    pub(super) fn unpark(&self, id: &str) -> Option<(u32, Answer)> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
     pub(super) fn end_session(&self, id: &str) -> bool {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
-    /// Sends `tools/list_changed` to everybody who listens.
-    pub(super) fn announce(&self) {
+    /// Tells everybody who listens.
+    pub(super) fn tell(&self, news: News) {
         // An error only says that nobody listens.
-        let _ = self.news.send(());
+        let _ = self.news.send(news);
+    }
+
+    pub(super) fn is_subscribed(&self, session: &str, uri: &str) -> bool {
+        self.subscriptions().contains(&(session.to_owned(), uri.to_owned()))
+    }
+
+    pub(super) fn subscribe(&self, session: &str, uri: &str, on: bool) {
+        let key = (session.to_owned(), uri.to_owned());
+        let mut subscribed = self.subscribed.lock().unwrap_or_else(PoisonError::into_inner);
+        if on {
+            subscribed.insert(key)
+        } else {
+            subscribed.remove(&key)
+        };
+    }
+
+    /// Session and URI of every subscription of the `initialize` era.
+    pub(super) fn subscriptions(&self) -> BTreeSet<(String, String)> {
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Calls that arrived, counted even when nothing is recorded.
@@ -143,6 +200,11 @@ impl Server {
         if scene.behaviour.record {
             self.record.note(arrival(&envelope, &params, incoming, modern));
         }
+        if envelope.method.is_none()
+            && let Ok(message) = serde_json::from_slice(incoming.body)
+        {
+            self.questions.answered(&message);
+        }
         let (Some(method), Some(id)) = (envelope.method.as_deref(), envelope.id) else { return Plan::Nothing };
         if method == "tools/call" {
             let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
@@ -156,7 +218,8 @@ impl Server {
         if let Err(refused) = self.admit(scene, incoming, id.get(), method, &params, modern) {
             return refused;
         }
-        self.answer(&Asked { id: id.get(), method, params, modern, scene })
+        let session = incoming.header("mcp-session-id").unwrap_or_default();
+        self.answer(&Asked { id: id.get(), method, params, modern, session, scene })
     }
 
     /// Credential, era, headers and session, in this order.
@@ -199,18 +262,34 @@ impl Server {
     fn answer(&self, asked: &Asked<'_>) -> Plan {
         let behaviour = &asked.scene.behaviour;
         let opening = Duration::from_millis(behaviour.opening_delay_ms);
+        let has_resources = !(behaviour.resources.is_empty() && behaviour.templates.is_empty());
         match asked.method {
             "initialize" if !asked.modern => self.initialize(asked, opening),
-            "server/discover" if asked.modern => asked.complete(opening, &discovery(behaviour.eras)),
-            "subscriptions/listen" if asked.modern => Plan::Listen(asked.id.to_owned()),
+            "server/discover" if asked.modern => asked.complete(opening, &discovery(behaviour)),
+            "subscriptions/listen" if asked.modern => {
+                Plan::Listen(asked.id.to_owned(), Listener::modern(asked.id, asked.params.notifications))
+            }
             "ping" if !asked.modern => asked.complete(Duration::ZERO, "{}"),
-            "tools/list" => asked.list(opening),
+            "tools/list" => asked.page(TOOLS, "tools", opening),
+            "prompts/list" if !behaviour.prompts.is_empty() => asked.page(PROMPTS, "prompts", opening),
+            "resources/list" if has_resources => asked.page(RESOURCES, "resources", opening),
+            "resources/templates/list" if has_resources => asked.page(TEMPLATES, "resourceTemplates", opening),
+            "prompts/get" if !behaviour.prompts.is_empty() => asked.prompt(),
+            "resources/read" if has_resources => asked.resource(),
+            "resources/subscribe" if has_resources && !asked.modern => self.subscription(asked, true),
+            "resources/unsubscribe" if has_resources && !asked.modern => self.subscription(asked, false),
+            "completion/complete" if !behaviour.completions.is_empty() => asked.completion(),
+            "logging/setLevel" if behaviour.logging && !asked.modern => self.set_level(asked),
             "tools/call" => {
-                if let Some(Act::ChangeTools(tools)) = asked.params.name.as_deref().and_then(|name| asked.scene.catalog.act(name)) {
-                    self.set(|b| b.tools.clone_from(tools));
-                    self.announce();
+                match asked.params.name.as_deref().and_then(|name| asked.scene.catalog.act(name)) {
+                    Some(Act::ChangeTools(tools)) => {
+                        self.set(|b| b.tools.clone_from(tools));
+                        self.tell(News::Tools);
+                    }
+                    Some(Act::Announce(news)) => news.iter().cloned().for_each(|one| self.tell(one)),
+                    _ => {}
                 }
-                asked.call()
+                asked.call(*self.log_level.lock().unwrap_or_else(PoisonError::into_inner))
             }
             _ => {
                 let status = if asked.modern { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -222,15 +301,17 @@ impl Server {
     fn initialize(&self, asked: &Asked<'_>, delay: Duration) -> Plan {
         let wanted = asked.params.protocol_version.as_deref().unwrap_or_default();
         let version = LEGACY.into_iter().find(|v| *v == wanted).unwrap_or(LEGACY[0]);
+        let version = asked.scene.behaviour.legacy_revision.as_deref().unwrap_or(version);
+        let capabilities = asked.scene.behaviour.capabilities();
         let session = asked.scene.behaviour.sessions.then(|| format!("fake-{:08x}", self.next_session.fetch_add(1, Ordering::SeqCst)));
         if let Some(session) = &session {
             self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(session.clone());
         }
         let result = format!(
-            r#"{{"protocolVersion":"{version}","capabilities":{{"tools":{{"listChanged":true}}}},"serverInfo":{{"name":"fake","version":"1"}},"instructions":"A fake."}}"#
+            r#"{{"protocolVersion":"{version}","capabilities":{capabilities},"serverInfo":{{"name":"fake","version":"1"}},"instructions":"A fake."}}"#
         );
         let message = wire::result(asked.id, &result);
-        Plan::Answer(Answer { status: StatusCode::OK, session, delay, progress: Vec::new(), message })
+        Plan::Answer(Answer { status: StatusCode::OK, session, delay, progress: Vec::new(), message, is_call: false })
     }
 }
 
@@ -254,26 +335,18 @@ impl Scene {
 }
 
 impl Asked<'_> {
-    fn complete(&self, delay: Duration, result: &str) -> Plan {
+    pub(super) fn complete(&self, delay: Duration, result: &str) -> Plan {
         let message = wire::result(self.id, result);
-        Plan::Answer(Answer { status: StatusCode::OK, session: None, delay, progress: Vec::new(), message })
+        Plan::Answer(Answer { status: StatusCode::OK, session: None, delay, progress: Vec::new(), message, is_call: false })
     }
 
     /// What a complete result begins with in this era.
-    const fn head(&self) -> &'static str {
+    pub(super) const fn head(&self) -> &'static str {
         if self.modern { r#""resultType":"complete","# } else { "" }
     }
 
-    fn list(&self, delay: Duration) -> Plan {
-        let Some((page, next)) = self.scene.catalog.page(self.params.cursor.as_deref()) else {
-            return Answer::now(StatusCode::OK, wire::error(self.id, -32602, "Invalid cursor", None));
-        };
-        let next = next.map(|n| format!(r#","nextCursor":"page-{n}""#)).unwrap_or_default();
-        let hints = if self.modern { r#","ttlMs":60000,"cacheScope":"public""# } else { "" };
-        self.complete(delay, &format!(r#"{{{}"tools":{page}{next}{hints}}}"#, self.head()))
-    }
-
-    fn call(&self) -> Plan {
+    /// `level`: what the client of the `initialize` era set.
+    fn call(&self, level: Option<usize>) -> Plan {
         let behaviour = &self.scene.behaviour;
         let name = self.params.name.as_deref().unwrap_or_default();
         let Some(act) = self.scene.catalog.act(name) else {
@@ -291,17 +364,53 @@ impl Asked<'_> {
             Act::Big => self.text(&format!("\"{}\"", self.scene.catalog.text(arguments.bytes.unwrap_or(0))), false),
             Act::Fail(why) => self.text(&Value::from(why.as_str()).to_string(), true),
             Act::Result(result) => result.to_string(),
-            Act::ChangeTools(_) => self.text("\"\"", false),
+            Act::ChangeTools(_) | Act::Announce(_) | Act::Log { .. } | Act::Notify(_) => self.text("\"\"", false),
+            Act::Ask { method, params } => {
+                return self.ask(&[vec![FakeQuestion { method: method.clone(), params: params.clone() }]]);
+            }
+            Act::AskRounds(rounds) => return self.ask(rounds),
         };
         let token = self.params.meta.as_ref().and_then(|m| m.progress_token);
-        let progress = token.map(|t| progress(t.get(), behaviour.progress)).unwrap_or_default();
+        let mut progress = token.map(|t| progress(t.get(), behaviour.progress)).unwrap_or_default();
+        progress.extend(self.words(act, level));
         let message = wire::result(self.id, &result);
-        Plan::Answer(Answer { status: StatusCode::OK, session: None, delay, progress, message })
+        Plan::Answer(Answer { status: StatusCode::OK, session: None, delay, progress, message, is_call: true })
+    }
+
+    fn ask(&self, rounds: &[Vec<FakeQuestion>]) -> Plan {
+        let head = self.head();
+        self.converse(rounds, move |id, answers| wire::result(id, &text(head, &talk::summary(answers), false)))
+    }
+
+    /// The notifications that come before the answer.
+    fn words(&self, act: &Act, level: Option<usize>) -> Vec<Vec<u8>> {
+        match act {
+            Act::Notify(notifications) => notifications
+                .iter()
+                .map(|one| wire::notification(one["method"].as_str().unwrap_or_default(), &one["params"].to_string()))
+                .collect(),
+            Act::Log { level: at, count } => {
+                let wanted = match self.params.meta.as_ref().and_then(|meta| meta.log_level.as_deref()) {
+                    Some(wanted) if self.modern => severity(wanted),
+                    _ if self.modern => None,
+                    _ => Some(level.unwrap_or(0)),
+                };
+                let said = wanted.zip(severity(at)).is_some_and(|(wanted, at)| at >= wanted);
+                let message = |n| format!(r#"{{"level":"{at}","logger":"fake","data":"message {n}"}}"#);
+                let count = if said { *count } else { 0 };
+                (1..=count).map(|n| wire::notification("notifications/message", &message(n))).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn text(&self, json_string: &str, is_error: bool) -> String {
-        format!(r#"{{{}"content":[{{"type":"text","text":{json_string}}}],"isError":{is_error}}}"#, self.head())
+        text(self.head(), json_string, is_error)
     }
+}
+
+fn text(head: &str, json_string: &str, is_error: bool) -> String {
+    format!(r#"{{{head}"content":[{{"type":"text","text":{json_string}}}],"isError":{is_error}}}"#)
 }
 
 fn progress(token: &str, count: u32) -> Vec<Vec<u8>> {
@@ -312,10 +421,11 @@ fn progress(token: &str, count: u32) -> Vec<Vec<u8>> {
     (1..=count).map(one).collect()
 }
 
-fn discovery(eras: Eras) -> String {
-    let older = if eras == Eras::Both { r#","2025-11-25","2025-06-18","2025-03-26""# } else { "" };
+fn discovery(behaviour: &Behaviour) -> String {
+    let capabilities = behaviour.capabilities();
+    let older = if behaviour.eras == Eras::Both { r#","2025-11-25","2025-06-18","2025-03-26""# } else { "" };
     format!(
-        r#"{{"resultType":"complete","supportedVersions":["{MODERN}"{older}],"capabilities":{{"tools":{{"listChanged":true}}}},"instructions":"A fake.","ttlMs":60000,"cacheScope":"public","_meta":{{"io.modelcontextprotocol/serverInfo":{{"name":"fake","version":"1"}}}}}}"#
+        r#"{{"resultType":"complete","supportedVersions":["{MODERN}"{older}],"capabilities":{capabilities},"instructions":"A fake.","ttlMs":60000,"cacheScope":"public","_meta":{{"io.modelcontextprotocol/serverInfo":{{"name":"fake","version":"1"}}}}}}"#
     )
 }
 

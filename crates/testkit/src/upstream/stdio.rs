@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::behaviour::{ENDLESS_BYTES_MAX, Fault, ProcessHabits};
 use super::fault;
+use super::news::Listener;
 use super::server::{Incoming, Plan, Server};
 use super::wire::Envelope;
 
@@ -84,14 +85,31 @@ async fn answer_line(server: &Arc<Server>, out: &Lines, running: &Running, line:
         Plan::Nothing => {}
         Plan::Crash => std::process::exit(70),
         Plan::Fault(fault, id) => misbehave(out.clone(), fault, id).await,
-        Plan::Listen(id) => {
-            let task = tokio::spawn(news(server.clone(), out.clone(), Some(id.clone())));
+        Plan::Listen(id, listener) => {
+            let task = tokio::spawn(news(server.clone(), out.clone(), listener));
+            running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, task.abort_handle());
+        }
+        Plan::Talk(talk) => {
+            let (server, out, finished, key) = (server.clone(), out.clone(), running.clone(), talk.id.clone());
+            let id = key.clone();
+            let task = tokio::spawn(async move {
+                let ended = talk
+                    .hold(&server.questions, |message| async {
+                        send(&out, message).await;
+                        true
+                    })
+                    .await;
+                if let Some(message) = ended {
+                    send(&out, message).await;
+                }
+                finished.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            });
             running.lock().unwrap_or_else(PoisonError::into_inner).insert(id, task.abort_handle());
         }
         Plan::Answer(answer) => {
             let opened = serde_json::from_slice::<Envelope<'_>>(&line).is_ok_and(|e| e.method.as_deref() == Some("initialize"));
             if opened {
-                let task = tokio::spawn(news(server.clone(), out.clone(), None));
+                let task = tokio::spawn(news(server.clone(), out.clone(), Listener::Session(String::new())));
                 // No request has an empty id.
                 running.lock().unwrap_or_else(PoisonError::into_inner).insert(String::new(), task.abort_handle());
             }
@@ -143,13 +161,15 @@ async fn misbehave(out: Lines, wrong: Fault, id: String) {
     }
 }
 
-async fn news(server: Arc<Server>, out: Lines, subscription: Option<String>) {
-    let mut ticks = server.news.subscribe();
-    if let Some(id) = &subscription {
-        send(&out, fault::acknowledged(id)).await;
+async fn news(server: Arc<Server>, out: Lines, listener: Listener) {
+    let mut news = server.news.subscribe();
+    if let Some(greeting) = listener.greeting() {
+        send(&out, greeting).await;
     }
-    while ticks.recv().await.is_ok() {
-        send(&out, fault::tools_changed(subscription.as_deref())).await;
+    while let Ok(one) = news.recv().await {
+        if let Some(message) = listener.hear(&server, &one) {
+            send(&out, message).await;
+        }
     }
 }
 

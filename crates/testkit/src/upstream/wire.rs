@@ -34,6 +34,18 @@ pub(super) struct Params<'a> {
     pub(super) protocol_version: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "requestId")]
     pub(super) request_id: Option<&'a RawValue>,
+    #[serde(borrow, rename = "requestState")]
+    pub(super) request_state: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "inputResponses")]
+    pub(super) input_responses: Option<&'a RawValue>,
+    #[serde(borrow, rename = "ref")]
+    pub(super) reference: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) argument: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) level: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) notifications: Option<&'a RawValue>,
     #[serde(borrow, rename = "_meta")]
     pub(super) meta: Option<Meta<'a>>,
 }
@@ -44,6 +56,8 @@ pub(super) struct Meta<'a> {
     pub(super) version: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
     pub(super) capabilities: Option<&'a RawValue>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/logLevel")]
+    pub(super) log_level: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "progressToken")]
     pub(super) progress_token: Option<&'a RawValue>,
 }
