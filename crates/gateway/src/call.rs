@@ -20,6 +20,7 @@ mod record_values;
 pub(crate) mod refused;
 pub(crate) mod resolve;
 mod resume;
+pub(crate) mod task;
 
 use crate::gateway::Gateway;
 use encode::Answer;

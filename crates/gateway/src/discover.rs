@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::asked::Asked;
 use crate::call::encode::Answer;
+use crate::call::task::EXTENSION;
 use crate::catalog::View;
 use crate::product::SERVER_INFO_META;
 
@@ -19,12 +20,20 @@ pub(crate) async fn answer(asked: Asked) -> Answer {
     let result = json!({
         "resultType": "complete",
         "supportedVersions": versions,
-        "capabilities": capabilities(&view),
+        "capabilities": modern_capabilities(&view),
         "ttlMs": DISCOVER_TTL_MS,
         "cacheScope": "private",
         "_meta": meta,
     });
     Answer::rendered(asked.id, Era::Modern, Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static("{}")))
+}
+
+fn modern_capabilities(view: &View) -> Value {
+    let mut capabilities = capabilities(view);
+    if view.extends(EXTENSION) {
+        capabilities["extensions"] = json!({EXTENSION: {}});
+    }
+    capabilities
 }
 
 /// What the endpoint can do for this agent: tools always, the rest when one of its servers can.

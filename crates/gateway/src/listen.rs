@@ -10,7 +10,9 @@ pub(crate) use door::{Standing, is_listen, legacy, modern, over_pipe};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use bailiwick_mcp::client::Notice;
 use bailiwick_mcp::{Json, method};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{mpsc, watch as channel};
 
 use crate::bailiwick::Lens;
@@ -47,6 +49,8 @@ pub(crate) struct Listener {
     wanted: Wanted,
     seen: Arc<View>,
     changes: channel::Receiver<u64>,
+    /// At the endpoint of one server: its own words, passed on whether or not anything really changed.
+    announced: Option<broadcast::Receiver<Notice>>,
     updates: mpsc::Receiver<News>,
     tell: mpsc::Sender<News>,
     watched: HashMap<String, Watch>,
@@ -63,7 +67,8 @@ impl Listener {
         let (caller, lens) = (caller.clone(), lens.clone());
         let (watched, waiting) = (HashMap::new(), VecDeque::new());
         let uris = wanted.uris.clone();
-        let mut listener = Self { caller, lens, wanted, seen, changes, updates, tell, watched, waiting };
+        let announced = lens.as_ref().and_then(|_| seen.servers().first()).map(|server| server.upstream().notices());
+        let mut listener = Self { caller, lens, wanted, seen, changes, announced, updates, tell, watched, waiting };
         listener.watch(uris).await;
         listener
     }
@@ -96,11 +101,24 @@ impl Listener {
             }
             tokio::select! {
                 news = self.updates.recv() => return news,
+                Some(news) = announcement(&mut self.announced) => {
+                    if self.wants(news) {
+                        return Some(News { method: news, params: None });
+                    }
+                }
                 changed = self.changes.changed() => {
                     changed.ok()?;
                     self.compare().await;
                 }
             }
+        }
+    }
+
+    fn wants(&self, method: &str) -> bool {
+        match method {
+            method::TOOLS_CHANGED => self.wanted.tools,
+            method::PROMPTS_CHANGED => self.wanted.prompts,
+            _ => self.wanted.resources,
         }
     }
 
@@ -118,5 +136,20 @@ impl Listener {
             }
         }
         self.seen = view;
+    }
+}
+
+/// The next announcement of a list; `None` for other notices. Never, when nobody announces anything.
+async fn announcement(announced: &mut Option<broadcast::Receiver<Notice>>) -> Option<&'static str> {
+    let Some(notices) = announced else { return std::future::pending().await };
+    match notices.recv().await {
+        Ok(Notice::ToolsChanged) => Some(method::TOOLS_CHANGED),
+        Ok(Notice::PromptsChanged) => Some(method::PROMPTS_CHANGED),
+        Ok(Notice::ResourcesChanged) => Some(method::RESOURCES_CHANGED),
+        Ok(_) | Err(RecvError::Lagged(_)) => None,
+        Err(RecvError::Closed) => {
+            *announced = None;
+            None
+        }
     }
 }

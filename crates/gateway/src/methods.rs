@@ -5,7 +5,7 @@ use bailiwick_mcp::{Era, Json, RpcError, error};
 use bailiwick_model::EventId;
 
 use crate::asked::Asked;
-use crate::call::{self, decode, decode::Subject, encode::Answer};
+use crate::call::{self, decode, decode::Subject, encode::Answer, task};
 use crate::catalog::List;
 use crate::gateway::Gateway;
 use crate::{discover, initialize, settings};
@@ -42,12 +42,20 @@ pub(crate) async fn quick(gateway: &Gateway, asked: Asked) -> Answer {
 /// The call path behind the request's own checks.
 pub(crate) async fn call(gateway: &Gateway, asked: Asked, subject: Subject) -> Answer {
     let (id, era) = (asked.id.clone(), asked.era);
+    if subject.is_task() && !knows_tasks(&asked).await {
+        return Answer::error(id, era, RpcError::new(error::METHOD_NOT_FOUND, "method not found"));
+    }
     let now = gateway.now();
     let event = EventId::fresh(now, gateway.random());
     match decode::decode(asked, subject, event, now) {
         Ok(request) => call::call(gateway, request).await,
         Err(fault) => Answer::error(id, era, fault),
     }
+}
+
+/// Whether there is a server with tasks, and a client of the revision that has them.
+async fn knows_tasks(asked: &Asked) -> bool {
+    asked.era == Era::Modern && asked.caller.bailiwick().view(&asked.lens).await.extends(task::EXTENSION)
 }
 
 async fn list(asked: Asked, listing: List) -> Answer {

@@ -28,6 +28,8 @@ pub(crate) struct Offer {
     pub(crate) prompts: Vec<Arc<Tool>>,
     pub(crate) resources: Vec<Arc<Resource>>,
     pub(crate) templates: Vec<Arc<Resource>>,
+    /// Whether it speaks one of the `initialize` revisions.
+    pub(crate) is_legacy: bool,
     /// What the server says it can do.
     pub(crate) capabilities: Option<Json>,
     /// Definitions that were not admitted, with the reason for operators.

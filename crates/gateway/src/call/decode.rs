@@ -24,6 +24,10 @@ pub(crate) enum Subject {
     Resource,
     /// What may be typed next for an argument of a prompt or a variable of a template.
     Completion,
+    /// A task that a tool handed out (extension `io.modelcontextprotocol/tasks`, protocol reference 6.1).
+    TaskGet,
+    TaskUpdate,
+    TaskCancel,
 }
 
 impl Subject {
@@ -34,6 +38,9 @@ impl Subject {
             method::PROMPTS_GET => Some(Self::Prompt),
             method::RESOURCES_READ => Some(Self::Resource),
             method::COMPLETE => Some(Self::Completion),
+            method::TASKS_GET => Some(Self::TaskGet),
+            method::TASKS_UPDATE => Some(Self::TaskUpdate),
+            method::TASKS_CANCEL => Some(Self::TaskCancel),
             _ => None,
         }
     }
@@ -44,7 +51,14 @@ impl Subject {
             Self::Prompt => method::PROMPTS_GET,
             Self::Resource => method::RESOURCES_READ,
             Self::Completion => method::COMPLETE,
+            Self::TaskGet => method::TASKS_GET,
+            Self::TaskUpdate => method::TASKS_UPDATE,
+            Self::TaskCancel => method::TASKS_CANCEL,
         }
+    }
+
+    pub(crate) const fn is_task(self) -> bool {
+        matches!(self, Self::TaskGet | Self::TaskUpdate | Self::TaskCancel)
     }
 }
 
@@ -63,6 +77,8 @@ pub(crate) struct Story {
     pub(crate) name: Box<str>,
     /// Validated; `{}` when the caller sent none.
     pub(crate) arguments: Json,
+    /// The task as its server knows it, once the caller's name for it was opened.
+    pub(crate) task: Option<Box<str>>,
     /// Further members of `params` that the server gets as they are.
     pub(crate) params: Vec<(&'static str, Json)>,
     /// What the client can be asked, as this very request declares it (2026-07-28).
@@ -118,6 +134,7 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         Subject::Tool | Subject::Prompt => by_name(params)?,
         Subject::Resource => by_uri(params)?,
         Subject::Completion => by_reference(params)?,
+        Subject::TaskGet | Subject::TaskUpdate | Subject::TaskCancel => by_task(params)?,
     };
     let run = run_id(&asked.meta)?;
     let trace_id = asked.meta.traceparent.as_deref().and_then(trace_id);
@@ -134,6 +151,7 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         lens,
         name,
         arguments,
+        task: None,
         params,
         capabilities,
         log,
@@ -160,6 +178,13 @@ fn by_name(params: &Json) -> Result<Named, RpcError> {
 fn by_uri(params: &Json) -> Result<Named, RpcError> {
     let uri = params.text_of("uri").ok_or_else(|| invalid("`params.uri` must be a string"))?;
     Ok(Named { name: uri.into(), arguments: Json::from_static("{}"), params: input(params) })
+}
+
+/// The rest of the params is the server's to understand.
+fn by_task(params: &Json) -> Result<Named, RpcError> {
+    let task = params.text_of("taskId").ok_or_else(|| invalid("`params.taskId` must be a string"))?;
+    let answers = params.member("inputResponses").map(|answers| ("inputResponses", answers));
+    Ok(Named { name: task.into(), arguments: Json::from_static("{}"), params: answers.into_iter().collect() })
 }
 
 /// The answers to a server's questions, and what it wants to see again with them (protocol reference 2.8).

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_mcp::client::{FaultKind, Outgoing, UpstreamFault};
+use bailiwick_mcp::client::{FaultKind, Outgoing, Question, UpstreamFault};
 use bailiwick_mcp::{Era, Json, RpcError};
 use bailiwick_model::Code;
 use bailiwick_modules::{CallContext, Cancel as Flag, ToolModule, ToolOutput};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use super::ask_back::{self, ROUNDS_MAX};
+use super::ask_back::{self, ROUNDS_MAX, can_answer};
 use super::decode::{Story, Subject};
 use super::record::{Held, Recorded};
 use crate::catalog::{Origin, Tool};
@@ -78,7 +79,16 @@ async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Du
 async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &Story) -> Raw {
     let mut params = params(story, name);
     for _ in 0..ROUNDS_MAX {
-        let result = match ask(server, name, tool, story, &params).await {
+        let answered = if story.era == Era::Modern && server.offer().is_legacy {
+            match ask_for_modern(server, name, tool, story, &params).await {
+                Ok(answered) => answered,
+                Err(raw) => return raw,
+            }
+        } else {
+            let questions = story.askable.as_ref().map(|askable| askable.questions.clone());
+            ask(server, name, tool, story, &params, questions).await
+        };
+        let result = match answered {
             Ok(result) => result,
             Err(UpstreamFault { kind: FaultKind::Rpc(error), .. }) => return Raw::Error(error),
             // The detail may quote the server, and with it a credential that the server was given.
@@ -97,7 +107,39 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
     Raw::Failed(ask_back::cannot_be_asked().because("the server asks without end"))
 }
 
-async fn ask(server: &Server, name: &str, tool: &Tool, story: &Story, params: &[(&'static str, Json)]) -> Result<Json, UpstreamFault> {
+/// An older server before a client of 2026-07-28. A question of the server ends the call: with the word that the client did not declare
+/// that it can be asked, or that it cannot be asked across these revisions.
+async fn ask_for_modern(
+    server: &Server,
+    name: &str,
+    tool: &Tool,
+    story: &Story,
+    params: &[(&'static str, Json)],
+) -> Result<Result<Json, UpstreamFault>, Raw> {
+    let (questions, mut asked) = mpsc::channel(1);
+    let mut call = std::pin::pin!(ask(server, name, tool, story, params, Some(questions)));
+    loop {
+        let question: Question = tokio::select! {
+            answered = &mut call => return Ok(answered),
+            Some(question) = asked.recv() => question,
+        };
+        let none = Json::from_static("{}");
+        match can_answer(story.capabilities.as_ref().unwrap_or(&none), &question.method, question.params.as_ref()) {
+            Ok(()) => return Err(Raw::Failed(ask_back::cannot_be_asked().because("an older server asks a client of 2026-07-28"))),
+            Err(Some(needed)) => return Err(Raw::Error(ask_back::not_declared(&Json::from_static(needed)))),
+            Err(None) => question.answer(Err(RpcError::method_not_found())),
+        }
+    }
+}
+
+async fn ask(
+    server: &Server,
+    name: &str,
+    tool: &Tool,
+    story: &Story,
+    params: &[(&'static str, Json)],
+    questions: Option<mpsc::Sender<Question>>,
+) -> Result<Json, UpstreamFault> {
     let params: Vec<(&str, &Json)> = params.iter().map(|(name, value)| (*name, value)).collect();
     let none = Json::from_static("{}");
     let declared = story.capabilities.as_ref().or_else(|| story.askable.as_ref().map(|askable| &askable.capabilities));
@@ -112,11 +154,11 @@ async fn ask(server: &Server, name: &str, tool: &Tool, story: &Story, params: &[
     }
     let outgoing = Outgoing {
         method: story.subject.method(),
-        name: (story.subject != Subject::Completion).then_some(name),
+        name: (story.subject != Subject::Completion).then(|| story.task.as_deref().unwrap_or(name)),
         arguments: matches!(story.subject, Subject::Tool | Subject::Prompt).then_some(&story.arguments),
         params: &params,
         meta: &meta,
-        questions: story.askable.as_ref().map(|askable| askable.questions.clone()),
+        questions,
         param_headers: tool.param_headers(),
         deadline: server.timeout(),
         events: story.events.clone(),

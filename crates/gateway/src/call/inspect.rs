@@ -9,7 +9,7 @@ use super::ask_back;
 use super::decode::{Story, Subject};
 use super::dispatch::{Dispatched, Raw, module_result};
 use super::record::Held;
-use super::resume;
+use super::{resume, task};
 use crate::catalog::{Origin, Relabel, Tool};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -50,6 +50,7 @@ pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
     let (story, tool, held, raw) = done.into_parts();
     let ending = match raw {
         Raw::Server(result) if ask_back::wants_input(&result) => input_wanted(gateway, &story, result),
+        Raw::Server(result) if story.subject.is_task() || task::is_task(&result) => of_task(gateway, &story, &tool, result),
         Raw::Server(result) if story.subject == Subject::Tool => from_server(gateway, &tool, result).await,
         Raw::Server(result) => from_other(gateway, result),
         Raw::Module(output) => from_module(gateway, module_result(&output)),
@@ -70,7 +71,7 @@ async fn relabelled(story: &Story, tool: &Tool, ending: Ending) -> Ending {
                 Subject::Tool => relabel.tool_result(result),
                 Subject::Prompt => relabel.prompt_result(result),
                 Subject::Resource => relabel.contents(result),
-                Subject::Completion => result,
+                Subject::Completion | Subject::TaskGet | Subject::TaskUpdate | Subject::TaskCancel => result,
             };
             Ending::Result { result, is_error }
         }
@@ -94,6 +95,24 @@ fn input_wanted(gateway: &Gateway, story: &Story, result: Json) -> Ending {
     match gateway.mask().clean(sealed) {
         Ok(result) => Ending::Input(result),
         Err(refusal) => Ending::Refused(refusal),
+    }
+}
+
+/// A task, or the state of one.
+fn of_task(gateway: &Gateway, story: &Story, tool: &Tool, result: Json) -> Ending {
+    if !task::declared(story) || !matches!(story.subject, Subject::Tool) && !story.subject.is_task() {
+        return Ending::Refused(not_as_declared("the server hands out a task that nobody asked for"));
+    }
+    let max = gateway.limits().result_bytes_max;
+    if result.bytes().len() > max {
+        return Ending::Refused(too_large(max));
+    }
+    match task::renamed(story, tool, &result, gateway.random()) {
+        Err(rule) => Ending::Refused(not_as_declared(rule)),
+        Ok(result) => match gateway.mask().clean(result) {
+            Ok(result) => Ending::Result { result, is_error: false },
+            Err(refusal) => Ending::Refused(refusal),
+        },
     }
 }
 

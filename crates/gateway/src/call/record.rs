@@ -20,6 +20,7 @@ use super::inspect::{Ending, Inspected};
 use super::record_values::Line;
 pub(crate) use super::record_values::Status;
 use super::refused::{Refused, Stopped, Verdict};
+use super::task;
 use crate::catalog::Tool;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -151,6 +152,7 @@ fn refusal_answer(story: &Story, tool: Option<&Arc<Tool>>, refusal: &Refusal) ->
 fn unknown(story: &Story) -> RpcError {
     match story.subject {
         Subject::Tool => RpcError::new(error::INVALID_PARAMS, "unknown tool"),
+        Subject::TaskGet | Subject::TaskUpdate | Subject::TaskCancel => task::unknown(),
         Subject::Prompt => RpcError::new(error::INVALID_PARAMS, "unknown prompt"),
         Subject::Completion => RpcError::new(error::INVALID_PARAMS, "unknown prompt or resource"),
         Subject::Resource => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::decode::{Call, Story, Subject};
 use super::refused::{Refused, Verdict};
+use super::task;
 use crate::catalog::Tool;
 
 /// A call whose tool exists in the agent's view.
@@ -20,12 +21,16 @@ impl Resolved {
 
 /// Looks the name up. What does not exist, is hidden or belongs to somebody else is absent in the same way.
 pub(crate) async fn resolve(request: Call) -> Result<Resolved, Refused> {
-    let story = request.into_story();
+    let mut story = request.into_story();
     let view = story.caller.bailiwick().view(&story.lens).await;
+    if story.subject.is_task() && !task::declared(&story) {
+        return Err(Refused::new(story, None, Verdict::Protocol(task::not_declared())));
+    }
     let found = match story.subject {
         Subject::Tool => view.tool(&story.name),
         Subject::Prompt => view.prompt(&story.name),
         Subject::Resource => view.resource(&story.name),
+        Subject::TaskGet | Subject::TaskUpdate | Subject::TaskCancel => task::find(&mut story, &view),
         Subject::Completion => view.prompt(&story.name).or_else(|| view.resource(&story.name)),
     };
     match found {

@@ -3,11 +3,13 @@
 //! A view is made once for each state of the catalog and then served as bytes (performance reference section 3).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bailiwick_mcp::client::List;
 use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_mcp::{Era, Json};
+use bailiwick_model::ServerName;
 use bailiwick_model::policy::{Decision, Denial, Rules, decide};
 use tracing::warn;
 
@@ -59,19 +61,25 @@ struct Named {
 }
 
 impl Named {
-    /// Decides for each. Order: by name, so that it is the same on every replica.
+    /// Decides for each. Order: by name, so that it is the same on every replica; the view of one server keeps the server's own.
     fn of(settings: &ViewSettings<'_>, all: Vec<Arc<Tool>>) -> Self {
         let mut named = Self::default();
         let name = |tool: &Tool| Box::from(if settings.transparent { tool.original() } else { tool.name() });
         for tool in all {
             match decide(settings.rules, &tool.facts()) {
-                // Modules come first; a server's tool never takes over a name.
-                Decision::Allow => drop(named.visible.entry(name(&tool)).or_insert(tool)),
+                Decision::Allow => {
+                    // Modules come first; a server's tool never takes over a name.
+                    if let Entry::Vacant(free) = named.visible.entry(name(&tool)) {
+                        free.insert(tool.clone());
+                        named.listed.push(tool);
+                    }
+                }
                 Decision::Deny(denial) => drop(named.hidden.insert(name(&tool), denial)),
             }
         }
-        named.listed = named.visible.values().cloned().collect();
-        named.listed.sort_by(|a, b| a.name().cmp(b.name()));
+        if !settings.transparent {
+            named.listed.sort_by(|a, b| a.name().cmp(b.name()));
+        }
         for tool in named.listed.split_off(named.listed.len().min(settings.tools_max)) {
             named.visible.remove(&name(&tool));
             warn!(tool = tool.name(), "left out: the view is larger than `limits.tools_per_view_max`");
@@ -121,6 +129,12 @@ impl View {
         self.tools.visible.get(name).cloned()
     }
 
+    /// The tool that `server` calls `original`.
+    pub(crate) fn tool_of(&self, server: &ServerName, original: &str) -> Option<Arc<Tool>> {
+        let is = |tool: &&Arc<Tool>| matches!(&tool.origin, Origin::Server { server: of, tool, .. } if of.name() == server && **tool == *original);
+        self.tools.listed.iter().find(is).cloned()
+    }
+
     pub(crate) fn prompt(&self, name: &str) -> Option<Arc<Tool>> {
         self.prompts.visible.get(name).cloned()
     }
@@ -160,6 +174,15 @@ impl View {
         self.servers.iter().any(|server| server.offer().announces(capability))
     }
 
+    /// Whether any of the servers announces the extension.
+    pub(crate) fn extends(&self, extension: &str) -> bool {
+        self.servers.iter().any(|server| {
+            let offer = server.offer();
+            let extensions = offer.capabilities.as_ref().and_then(|all| all.member("extensions"));
+            !offer.is_legacy && extensions.is_some_and(|extensions| extensions.has(extension))
+        })
+    }
+
     /// The servers behind this view.
     pub(crate) fn servers(&self) -> &[Arc<Server>] {
         &self.servers
@@ -169,7 +192,9 @@ impl View {
 /// What the agent may read, by URI and server.
 fn seen(settings: &ViewSettings<'_>, mut all: Vec<Arc<Resource>>) -> Vec<Arc<Resource>> {
     all.retain(|resource| admits(settings.rules, &resource.server, &resource.uri));
-    all.sort_by(|a, b| (a.server.name(), &a.uri).cmp(&(b.server.name(), &b.uri)));
+    if !settings.transparent {
+        all.sort_by(|a, b| (a.server.name(), &a.uri).cmp(&(b.server.name(), &b.uri)));
+    }
     all.truncate(settings.tools_max);
     all
 }

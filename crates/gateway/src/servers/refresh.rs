@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_mcp::Json;
 use bailiwick_mcp::client::{FaultKind, List, Notice, UpstreamFault};
+use bailiwick_mcp::{Era, Json};
 use bailiwick_model::ToolName;
 use bailiwick_model::name::{proxy_tool_name, served_names};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -29,6 +29,7 @@ struct Found {
     resources: Vec<Json>,
     templates: Vec<Json>,
     capabilities: Option<Json>,
+    is_legacy: bool,
 }
 
 impl Server {
@@ -88,6 +89,7 @@ impl Server {
             found.resources = self.optional(List::Resources).await?;
             found.templates = self.optional(List::Templates).await?;
         }
+        found.is_legacy = probe.revision.era() == Era::Legacy;
         found.capabilities = Some(probe.capabilities);
         Ok(found)
     }
@@ -119,7 +121,7 @@ impl Server {
     }
 
     fn admitted(self: &Arc<Self>, found: &Found) -> Offer {
-        let mut offer = Offer { capabilities: found.capabilities.clone(), ..Offer::default() };
+        let mut offer = Offer { capabilities: found.capabilities.clone(), is_legacy: found.is_legacy, ..Offer::default() };
         let named = self.named(&found.tools, &mut offer.rejected);
         for (served, original, definition) in named {
             match admit(self, served, &original, definition) {

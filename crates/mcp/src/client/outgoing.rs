@@ -44,7 +44,7 @@ pub struct Outgoing<'a> {
 
 impl Outgoing<'_> {
     pub(super) fn compose(&self, session: &Session, id: u64) -> Parts {
-        let subject = if self.method == "resources/read" { "uri" } else { "name" };
+        let subject = crate::exchange::named_by(self.method).unwrap_or("name");
         let token = self.events.is_some().then_some(id);
         let mut draft = Draft::request(id, self.method);
         if let Some(name) = self.name {
