@@ -114,7 +114,7 @@ impl Bailiwick {
         if view.generation() == self.changes.generation() {
             return view;
         }
-        self.first_discovery().await;
+        Box::pin(self.first_discovery()).await;
         self.rebuild()
     }
 

@@ -19,6 +19,7 @@ use crate::call::receive::{self, Received};
 use crate::detach::Detached;
 use crate::fault::{HttpFault, json_response};
 use crate::gateway::Gateway;
+use crate::inflight::Running;
 use crate::initialize::negotiate;
 use crate::{inflight, methods, sessions, stream};
 
@@ -56,7 +57,8 @@ where
     // Authentication comes before the method: an unknown caller learns nothing from a 405.
     match *received.method() {
         Method::POST => post(gateway, caller, received, began).await,
-        Method::DELETE => sessions::end(gateway, &caller, received.headers()).await,
+        // What is rare is boxed, here and below: room for it would be copied about with every call.
+        Method::DELETE => Box::pin(sessions::end(gateway, &caller, received.headers())).await,
         _ => Err(HttpFault::method_not_allowed()),
     }
 }
@@ -120,7 +122,7 @@ async fn open(gateway: &Gateway, caller: &Caller, exchange: Exchange, request: &
         Exchange::Initialize => {
             let revision = negotiate(request.params.as_ref());
             let minted = match revision {
-                Some(revision) => sessions::begin(gateway, caller, revision, request.params.as_ref()).await,
+                Some(revision) => Box::pin(sessions::begin(gateway, caller, revision, request.params.as_ref())).await,
                 None => None,
             };
             Ok(Open { era: Era::Legacy, revision, meta: legacy_meta()?, session: None, minted })
@@ -158,16 +160,20 @@ async fn answer(
     if !methods::is_call(&asked.method) {
         return finish(methods::quick(asked).await, minted);
     }
-    let gateway = gateway.clone();
+    // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
+    let on_drop = (era == Era::Modern).then_some(cancel);
+    let work = detached(gateway.clone(), asked, running, on_drop);
+    stream::answer(work, received, token, minted).await
+}
+
+/// Not part of the function above: a future keeps room for every value that was made in it, also for those it has given away.
+fn detached(gateway: Gateway, asked: Asked, running: Option<Running>, on_drop: Option<Cancel>) -> Detached<Answer> {
     let work = async move {
         let answer = methods::tools_call(&gateway, asked).await;
         drop(running);
         answer
     };
-    // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
-    let on_drop = (era == Era::Modern).then_some(cancel);
-    let work = Detached::new(Box::pin(work), on_drop);
-    stream::answer(work, received, token, minted).await
+    Detached::new(Box::pin(work), on_drop)
 }
 
 type Events = Option<mpsc::Receiver<Event>>;

@@ -72,7 +72,7 @@ pub(crate) async fn conclude(gateway: &Gateway, reply: Inspected) -> Result<Answ
             return Err(Refused::refusal(story, tool, unrecorded(cause)));
         }
         warn!(event_id = %story.event, %cause, "the outcome is not on the ledger yet; trying again");
-        if !retried(gateway, entry).await {
+        if !Box::pin(retried(gateway, entry)).await {
             alarm!(event_id = %story.event, "the outcome could not be recorded; the intent stays open");
         }
     }

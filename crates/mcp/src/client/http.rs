@@ -125,7 +125,7 @@ impl HttpWire {
         request.headers_mut().remove(header::CONTENT_TYPE);
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         let work = async {
-            let mut link = self.pool.open().await?;
+            let mut link = Box::pin(self.pool.open()).await?;
             let response = link.send(request).await.map_err(|error| read::broken(&error, true))?;
             if !response.status().is_success() {
                 return Err(self.refusal(&mut link, response, ask).await);
@@ -145,7 +145,7 @@ impl HttpWire {
         let _slot = if ask.standing { None } else { Some(self.pool.slot().await?) };
         let (mut link, response) = self.transmit(ask, sent).await?;
         if !response.status().is_success() {
-            return Err(self.refusal(&mut link, response, ask).await);
+            return Err(Box::pin(self.refusal(&mut link, response, ask)).await);
         }
         // Only there it means something; elsewhere a server may send what it likes.
         let session = if ask.method == "initialize" { read::session(response.headers())? } else { None };
@@ -155,7 +155,7 @@ impl HttpWire {
                 self.pool.give_back(link).await;
                 read::answer(body, ask.id, self.limits.result_bytes_max)?
             }
-            read::Form::Events => self.follow(link, response.into_body(), ask).await?,
+            read::Form::Events => Box::pin(self.follow(link, response.into_body(), ask)).await?,
         };
         Ok(Reply { result: result.map_err(UpstreamFault::rpc)?, session })
     }
