@@ -38,7 +38,8 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
 
 type Side = TowerToHyperService<Router>;
 /// The body of every answer of the door.
-type DoorBody<E> = AnswerBody<Either<<E as Endpoint>::Answer, axum::body::Body>>;
+type DoorBody<E> = AnswerBody<SideOrAnswer<E>>;
+type SideOrAnswer<E> = Either<<E as Endpoint>::Answer, axum::body::Body>;
 
 /// The routes of one listener.
 pub(super) struct Routes<E> {
@@ -111,7 +112,7 @@ impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
 /// An answer in the making. One that panics is answered too: one broken request never takes the others with it.
 pub(super) struct Answering<E: Endpoint> {
     // Boxed per request: hyper keeps room for this future as long as the connection lives, and most connections are idle.
-    work: Pin<Box<dyn Future<Output = Response<Either<E::Answer, axum::body::Body>>> + Send>>,
+    work: Pin<Box<dyn Future<Output = Response<SideOrAnswer<E>>> + Send>>,
     watch: Arc<Watch>,
 }
 
