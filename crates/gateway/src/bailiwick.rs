@@ -137,7 +137,7 @@ impl Bailiwick {
         match self.ready(lens) {
             Some(view) => view,
             None => {
-                self.first_discovery().await;
+                Box::pin(self.first_discovery()).await;
                 self.rebuild(lens)
             }
         }

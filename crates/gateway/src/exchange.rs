@@ -24,6 +24,7 @@ use crate::call::receive::{self, Received};
 use crate::detach::Detached;
 use crate::fault::{HttpFault, json_response};
 use crate::gateway::Gateway;
+use crate::inflight::Running;
 use crate::initialize::negotiate;
 use crate::progress::Wants;
 use crate::stream::Side;
@@ -69,8 +70,9 @@ where
     // Authentication comes before the method: an unknown caller learns nothing from a 405.
     match *received.method() {
         Method::POST => post(gateway, caller, lens, received, began).await,
-        Method::GET => stand(gateway, caller, lens, received.headers()).await,
-        Method::DELETE => sessions::end(gateway, &caller, received.headers()).await,
+        // What is rare is boxed, here and below: room for it would be copied about with every call.
+        Method::GET => Box::pin(stand(gateway, caller, lens, received.headers())).await,
+        Method::DELETE => Box::pin(sessions::end(gateway, &caller, received.headers())).await,
         _ => Err(HttpFault::method_not_allowed()),
     }
 }
@@ -171,7 +173,7 @@ async fn open(gateway: &Gateway, caller: &Caller, exchange: Exchange, request: &
         Exchange::Initialize => {
             let revision = negotiate(request.params.as_ref());
             let minted = match revision {
-                Some(revision) => sessions::begin(gateway, caller, revision, request.params.as_ref()).await,
+                Some(revision) => Box::pin(sessions::begin(gateway, caller, revision, request.params.as_ref())).await,
                 None => None,
             };
             Ok(Open { era: Era::Legacy, revision, meta: legacy_meta()?, session: None, capabilities: None, minted })
@@ -232,19 +234,23 @@ async fn answer(
         began,
     };
     if listen::is_listen(&asked.method, era) {
-        return listen::modern(gateway, asked).await;
+        return Box::pin(listen::modern(gateway, asked)).await;
     }
-    let Some(subject) = subject else { return finish(methods::quick(gateway, asked).await, minted) };
-    let (gateway, mask) = (gateway.clone(), gateway.mask().clone());
+    let Some(subject) = subject else { return finish(Box::pin(methods::quick(gateway, asked)).await, minted) };
+    // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
+    let on_drop = (era == Era::Modern).then_some(cancel);
+    let work = detached(gateway.clone(), asked, subject, running, on_drop);
+    stream::answer(work, Side { events: received, questions, wants, mask: gateway.mask().clone() }, minted).await
+}
+
+/// Not part of the function above: a future keeps room for every value that was made in it, also for those it has given away.
+fn detached(gateway: Gateway, asked: Asked, subject: Subject, running: Option<Running>, on_drop: Option<Cancel>) -> Detached<Answer> {
     let work = async move {
         let answer = methods::call(&gateway, asked, subject).await;
         drop(running);
         answer
     };
-    // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
-    let on_drop = (era == Era::Modern).then_some(cancel);
-    let work = Detached::new(Box::pin(work), on_drop);
-    stream::answer(work, Side { events: received, questions, wants, mask: mask.clone() }, minted).await
+    Detached::new(Box::pin(work), on_drop)
 }
 
 type Events = Option<mpsc::Receiver<Event>>;

@@ -1,6 +1,8 @@
 //! JSON Schemas of tools: bounded, compiled once at first use, never with network or file references
 //! (protocol reference 2.11, security reference section 11).
 
+mod plain;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,6 +11,8 @@ use std::time::Duration;
 use bailiwick_mcp::Json;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
+
+use plain::Plain;
 
 /// Largest schema that is looked at.
 pub(crate) const SCHEMA_BYTES_MAX: usize = 256 << 10;
@@ -49,6 +53,8 @@ struct Inner {
 
 struct Compiled {
     validator: Validator,
+    /// The whole schema once more, when it is of the usual kind.
+    plain: Option<Plain>,
     /// Refers to itself, so that a check may cost more than its size says.
     recursive: bool,
 }
@@ -61,6 +67,9 @@ impl Schema {
     /// Checks one instance.
     pub(crate) async fn check(&self, instance: &Json) -> Result<(), Misfit> {
         let compiled = self.prepared().await.map_err(Misfit::Schema)?;
+        if compiled.plain.as_ref().is_some_and(|plain| plain.accepts(instance)) {
+            return Ok(());
+        }
         let value: Value = instance.decode().map_err(|fault| Misfit::Instance { path: "/".into(), rule: fault.to_string() })?;
         if compiled.recursive { self.check_apart(value).await } else { compiled.check(&value) }
     }
@@ -124,7 +133,7 @@ fn compile(text: &Json) -> Result<Compiled, String> {
     let recursive = expansion(&value)? == Expansion::Recursive;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
     let validator = jsonschema::options().with_pattern_options(patterns).build(&value).map_err(|error| error.masked().to_string())?;
-    Ok(Compiled { validator, recursive })
+    Ok(Compiled { validator, plain: Plain::of(&value), recursive })
 }
 
 /// What becomes of a schema when its references are followed.

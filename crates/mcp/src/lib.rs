@@ -3,6 +3,7 @@
 //! Nothing here knows an organisation, an agent or a policy. Messages are read strictly (`json`, `message`), kept as text, and told apart
 //! by era (`exchange`); answers are put together around shared bytes (`encode`).
 
+pub mod bulk;
 pub mod client;
 pub mod encode;
 pub mod error;

@@ -1,5 +1,6 @@
 //! The real clock and the real randomness. Only the entry point makes them; everything else takes them as arguments.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bailiwick_model::time::{Clock, Random, Timestamp};
@@ -19,25 +20,47 @@ impl Clock for SystemClock {
     }
 }
 
+/// Ids and nonces, up to this long, are cut from bytes that were fetched ahead: every call has an id. Keys are longer and come from the
+/// system itself.
+const ID_BYTES_MAX: usize = 16;
+/// Fetched at once; the system gives this much without being interrupted.
+const AHEAD_BYTES: usize = 256;
+
 /// The operating system's randomness. Not the cipher library's: that gathers entropy of its own first, for a tenth of a second of CPU.
-#[derive(Debug, Default)]
-pub(crate) struct SystemRandomness;
+#[derive(Default)]
+pub(crate) struct SystemRandomness(Mutex<Vec<u8>>);
 
 impl Random for SystemRandomness {
     fn fill(&self, bytes: &mut [u8]) {
-        // Keys and ids come from here: without randomness no further step is safe, and there is no caller that could carry on.
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-                Ok(count) => filled += count,
-                Err(Errno::INTR) => {}
-                Err(_) => break,
-            }
+        if bytes.len() > ID_BYTES_MAX {
+            return fetch(bytes);
         }
-        if filled < bytes.len() {
-            tracing::error!(target: "ops", event = "randomness_unavailable", "the operating system gives no random bytes");
-            std::process::abort();
+        let mut ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ahead.len() < bytes.len() {
+            ahead.resize(AHEAD_BYTES, 0);
+            fetch(&mut ahead);
         }
+        let rest = ahead.len() - bytes.len();
+        bytes.copy_from_slice(&ahead[rest..]);
+        // What is given away is never given again.
+        ahead[rest..].fill(0);
+        ahead.truncate(rest);
+    }
+}
+
+fn fetch(bytes: &mut [u8]) {
+    // Keys and ids come from here: without randomness no further step is safe, and there is no caller that could carry on.
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::rand::getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
+    if filled < bytes.len() {
+        tracing::error!(target: "ops", event = "randomness_unavailable", "the operating system gives no random bytes");
+        std::process::abort();
     }
 }
 
@@ -47,11 +70,18 @@ mod tests {
 
     #[test]
     fn fills_every_byte_differently_each_time() {
-        let random = SystemRandomness;
-        let (mut a, mut b) = ([0; 32], [0; 32]);
-        random.fill(&mut a);
-        random.fill(&mut b);
-        assert_ne!(a, b);
+        let random = SystemRandomness::default();
+        for length in [10, 16, 32] {
+            let seen: std::collections::HashSet<Vec<u8>> = (0..100)
+                .map(|_| {
+                    let mut bytes = vec![0; length];
+                    random.fill(&mut bytes);
+                    bytes
+                })
+                .collect();
+            assert_eq!(seen.len(), 100);
+            assert!(seen.iter().all(|bytes| bytes.iter().any(|byte| *byte != 0)));
+        }
         assert!(SystemClock.now().as_micros() > 1_700_000_000_000_000);
     }
 }

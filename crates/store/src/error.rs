@@ -147,6 +147,18 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let fault = match &error {
+            rusqlite::Error::SqliteFailure(fault, text) => {
+                classify_sqlite(fault.extended_code.unsigned_abs(), text.as_deref().unwrap_or_default())
+            }
+            _ => Self::new(StoreErrorKind::Unavailable, "the database operation failed", "see the operator log for the cause"),
+        };
+        fault.with_cause(error)
+    }
+}
+
 fn database_fault(fault: &dyn sqlx::error::DatabaseError) -> StoreError {
     let code = fault.code().unwrap_or_default();
     let text = fault.message();

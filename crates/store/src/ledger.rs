@@ -44,6 +44,7 @@ pub use chain::WriterId;
 pub use checkpoint::{SigningKey, VerifierKey};
 pub use export::export_directory;
 pub use gate::{HANG_MS_MAX, QUEUE_BYTES_MAX, QUEUE_RECORDS_MAX};
+pub(crate) use index::sqlite::IndexFile;
 pub use journal::{OPEN_INTENTS_MAX, SEGMENT_BYTES_MAX};
 pub use key_file::{load_or_create_key, load_verifiers};
 pub use open::{EventIndex, IndexWrite, LedgerError, LedgerOptions, Place};

@@ -138,6 +138,11 @@ impl Sessions<'_> {
         if let Some(session) = self.recall(scope, key, now) {
             return Ok(own(scope, session));
         }
+        // Boxed: it is rare, and room for it would be copied about with every call.
+        Box::pin(self.read(scope, key)).await
+    }
+
+    async fn read(&self, scope: &Scope, key: Digest) -> StoreResult<Option<Arc<Session>>> {
         let statement = "SELECT agent_id, revision, capabilities, client_info, created_at, seen_at, log_level, subscriptions \
                          FROM mcp_sessions WHERE tenant_id = $1 AND session_digest = $2 AND agent_id = $3";
         let mut tx = self.0.read(scope).await?;
@@ -175,6 +180,10 @@ impl Sessions<'_> {
                 None => {}
             }
         }
+        Box::pin(self.note_use(scope, key, now)).await
+    }
+
+    async fn note_use(&self, scope: &Scope, key: Digest, now: Timestamp) -> StoreResult<()> {
         let statement =
             "UPDATE mcp_sessions SET seen_at = $4 WHERE tenant_id = $1 AND session_digest = $2 AND agent_id = $3 AND seen_at < $4";
         let mut tx = self.0.write(scope).await?;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use bailiwick_model::time::{Clock, Random};
 use bailiwick_model::{OrgId, Timestamp};
+use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 
 use crate::database::DatabaseUrl;
 use crate::dialect::Dialect;
 use crate::error::{StoreError, StoreErrorKind, StoreResult};
+use crate::ledger::IndexFile;
 use crate::migrate::{self, Migrate};
 use crate::pool::{self, Pools};
 use crate::rls;
@@ -45,6 +47,7 @@ pub(crate) struct Inner {
     warnings: Vec<String>,
     pub(crate) sealed_keys: SealedKeyCache,
     pub(crate) sessions: SessionCache,
+    index_file: Option<Arc<IndexFile>>,
 }
 
 impl Store {
@@ -64,7 +67,8 @@ impl Store {
         let pools = Pools::new(&options.database)?;
         let OpenOptions { database, clock, random, .. } = options;
         let (sealed_keys, sessions) = (SealedKeyCache::default(), SessionCache::default());
-        Ok(Self(Arc::new(Inner { database, pools, clock, random, vault, warnings, sealed_keys, sessions })))
+        let index_file = IndexFile::of(&database);
+        Ok(Self(Arc::new(Inner { database, pools, clock, random, vault, warnings, sealed_keys, sessions, index_file })))
     }
 
     /// What the operator should hear once, at start.
@@ -118,6 +122,9 @@ impl Store {
     /// Waits for running statements and closes all connections. Later calls answer `Unavailable`.
     pub async fn close(&self) {
         self.0.pools.close().await;
+        if let Some(file) = &self.0.index_file {
+            file.close();
+        }
     }
 
     /// A transaction that reads the rows of one organisation.
@@ -166,8 +173,18 @@ impl Store {
         self.0.random.as_ref()
     }
 
-    async fn begin(&self, pool: &AnyPool, statement: &'static str, org: Option<&OrgId>) -> StoreResult<Tx> {
-        let mut transaction = pool.begin_with(statement).await.map_err(|error| match (error, self.dialect()) {
+    /// The file of the index of events; `None` where the index is written like everything else.
+    pub(crate) fn index_file(&self) -> Option<Arc<IndexFile>> {
+        self.0.index_file.clone()
+    }
+
+    /// The right to write for somebody with a connection of his own.
+    pub(crate) async fn writing_turn(&self) -> StoreResult<PoolConnection<Any>> {
+        self.0.pools.write.acquire().await.map_err(|error| self.not_begun(error))
+    }
+
+    fn not_begun(&self, error: sqlx::Error) -> StoreError {
+        match (error, self.dialect()) {
             // The one writing connection is taken: somebody of our own holds the lock.
             (sqlx::Error::PoolTimedOut, Dialect::Sqlite) => StoreError::new(
                 StoreErrorKind::Locked,
@@ -175,7 +192,11 @@ impl Store {
                 "retry; look for a long operation if it persists",
             ),
             (error, _) => error.into(),
-        })?;
+        }
+    }
+
+    async fn begin(&self, pool: &AnyPool, statement: &'static str, org: Option<&OrgId>) -> StoreResult<Tx> {
+        let mut transaction = pool.begin_with(statement).await.map_err(|error| self.not_begun(error))?;
         if let (Some(org), Some(bind)) = (org, self.dialect().bind_tenant()) {
             sqlx::query(bind).bind(org.as_str()).execute(&mut *transaction).await?;
         }

@@ -51,7 +51,7 @@ async fn caller(gateway: &Gateway, scope: Scope) -> Result<Arc<Caller>, String> 
     if let Some(known) = gateway.callers().get(&scope) {
         return Ok(known);
     }
-    let bailiwick = gateway.bailiwick(&scope).await?;
+    let bailiwick = Box::pin(gateway.bailiwick(&scope)).await?;
     Ok(gateway.callers().put(Arc::new(Caller { scope, bailiwick })))
 }
 
@@ -96,12 +96,12 @@ async fn by_key(gateway: &Gateway, token: &str) -> Result<Scope, HttpFault> {
     let verified = match gateway.keyring().verify(token, gateway.now()) {
         // What is known of keys is older than a second: nothing is believed before it is fresh again.
         Err(KeyRefusal::Stale) => {
-            gateway.keyring().refresh().await.map_err(|_| HttpFault::unavailable("keys cannot be checked at the moment"))?;
+            Box::pin(gateway.keyring().refresh()).await.map_err(|_| HttpFault::unavailable("keys cannot be checked at the moment"))?;
             gateway.keyring().verify(token, gateway.now())
         }
         // It may have been made a moment ago. A look for every guess would be a lever, so there are few.
         Err(KeyRefusal::Unknown) if gateway.may_look_for_key() => {
-            let _ = gateway.keyring().refresh().await;
+            let _ = Box::pin(gateway.keyring().refresh()).await;
             gateway.keyring().verify(token, gateway.now())
         }
         verified => verified,

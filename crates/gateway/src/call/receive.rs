@@ -3,8 +3,9 @@
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use bailiwick_mcp::bulk::Bulk;
 use bailiwick_mcp::http_rules::HostRules;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -82,12 +83,12 @@ async fn discard<B: Body<Data = Bytes> + Send>(mut body: Pin<&mut B>) {
 }
 
 async fn collect<B: Body<Data = Bytes> + Send>(mut body: Pin<&mut B>, expected: usize, max: usize) -> Result<Bytes, HttpFault> {
-    let mut whole: Option<BytesMut> = None;
+    let mut whole: Option<Bulk> = None;
     let mut first: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| HttpFault::new(StatusCode::BAD_REQUEST, "the body broke off", "send it again"))?;
         let Ok(data) = frame.into_data() else { continue };
-        let so_far = whole.as_ref().map_or(0, BytesMut::len) + first.as_ref().map_or(0, Bytes::len);
+        let so_far = whole.as_ref().map_or(0, Bulk::len) + first.as_ref().map_or(0, Bytes::len);
         if so_far + data.len() > max {
             return Err(too_large(max));
         }
@@ -95,15 +96,15 @@ async fn collect<B: Body<Data = Bytes> + Send>(mut body: Pin<&mut B>, expected: 
         match (&mut whole, first.take()) {
             (None, None) => first = Some(data),
             (None, Some(head)) => {
-                let mut joined = BytesMut::with_capacity(expected.clamp(head.len() + data.len(), max));
-                joined.extend_from_slice(&head);
-                joined.extend_from_slice(&data);
+                let mut joined = Bulk::with_capacity(expected.clamp(head.len() + data.len(), max));
+                joined.extend(&head);
+                joined.extend(&data);
                 whole = Some(joined);
             }
-            (Some(joined), _) => joined.extend_from_slice(&data),
+            (Some(joined), _) => joined.extend(&data),
         }
     }
-    Ok(whole.map(BytesMut::freeze).or(first).unwrap_or_default())
+    Ok(whole.map(Bulk::freeze).or(first).unwrap_or_default())
 }
 
 fn too_large(max: usize) -> HttpFault {

@@ -84,7 +84,7 @@ pub(crate) async fn conclude(gateway: &Gateway, reply: Inspected) -> Result<Answ
     let entry = || Line::of(&story, Some(&tool)).ended(gateway.mask(), held.end, &status);
     if let Err(untaken) = gateway.spool().attempt(entry()).await {
         match held.end {
-            Span::Outcome(_) => gateway.spool().keep(untaken, entry()).await,
+            Span::Outcome(_) => Box::pin(gateway.spool().keep(untaken, entry())).await,
             _ => {
                 if let Err(cause) = missing(gateway, untaken, entry()) {
                     return Err(Refused::refusal(story, tool, unrecorded(cause)));

@@ -209,7 +209,8 @@ impl<'s> Line<'s> {
     fn readable_args(&self) -> Option<String> {
         let Self { story, tool } = self;
         let sensitive = tool.map_or(&[][..], |t| t.sensitive());
-        story.caller.bailiwick().manifest().audit.log_args.then(|| redact::readable_args(story.arguments.as_str(), sensitive)).flatten()
+        let members = story.arguments.members().map(|(name, value)| (name, value.bytes().clone()));
+        story.caller.bailiwick().manifest().audit.log_args.then(|| redact::readable_args(members, sensitive)).flatten()
     }
 }
 

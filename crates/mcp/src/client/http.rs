@@ -154,7 +154,7 @@ impl HttpWire {
         let _slot = if ask.standing { None } else { Some(self.pool.slot().await?) };
         let (mut link, response) = self.transmit(ask, sent).await?;
         if !response.status().is_success() {
-            return Err(self.refusal(&mut link, response, ask).await);
+            return Err(Box::pin(self.refusal(&mut link, response, ask)).await);
         }
         // Only there it means something; elsewhere a server may send what it likes.
         let session = if ask.method == "initialize" { read::session(response.headers())? } else { None };
@@ -164,7 +164,7 @@ impl HttpWire {
                 self.pool.give_back(link).await;
                 self.answer_of(body, ask)?
             }
-            read::Form::Events => self.follow(link, response.into_body(), ask).await?,
+            read::Form::Events => Box::pin(self.follow(link, response.into_body(), ask)).await?,
         };
         Ok(Reply { result: result.map_err(UpstreamFault::rpc)?, session })
     }

@@ -36,7 +36,7 @@ impl Context {
             form: common.output,
             log_format: common.log_format,
             clock: Arc::new(SystemClock),
-            random: Arc::new(SystemRandomness),
+            random: Arc::new(SystemRandomness::default()),
             unhardened,
         }
     }

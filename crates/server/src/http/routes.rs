@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::extract::RawQuery;
@@ -39,7 +39,8 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
 
 type Side = TowerToHyperService<Router>;
 /// The body of every answer of the door.
-type DoorBody<E> = AnswerBody<Either<<E as Endpoint>::Answer, axum::body::Body>>;
+type DoorBody<E> = AnswerBody<SideOrAnswer<E>>;
+type SideOrAnswer<E> = Either<<E as Endpoint>::Answer, axum::body::Body>;
 
 /// The routes of one listener.
 pub(super) struct Routes<E> {
@@ -100,43 +101,47 @@ pub(super) struct Doorman<E> {
 impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
     type Response = Response<DoorBody<E>>;
     type Error = Infallible;
-    // Boxed per request: hyper keeps room for this future as long as the connection lives, and most connections are idle.
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answering<E>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Answering<E> {
         self.watch.enter(Phase::Busy);
         let (routes, watch) = (Arc::clone(&self.routes), Arc::clone(&self.watch));
-        Box::pin(async move {
-            let mut is_endpoint = routes.is_endpoint(request.uri().path());
-            if !is_endpoint && let Some(only) = routes.server_endpoint(request.uri().path()) {
-                request.extensions_mut().insert(only);
-                is_endpoint = true;
+        let work = Box::pin(async move {
+            if routes.is_endpoint(request.uri().path()) {
+                return routes.endpoint.mcp(request).await.map(Either::Left);
             }
-            let response = if is_endpoint {
-                match caught(routes.endpoint.mcp(request)).await {
-                    Some(response) => response.map(Either::Left),
-                    None => internal_fault().map(Either::Right),
-                }
-            } else {
-                routes.side.call(request).await?.map(Either::Right)
-            };
-            Ok(response.map(|body| AnswerBody::new(body, watch)))
-        })
+            if let Some(only) = routes.server_endpoint(request.uri().path()) {
+                request.extensions_mut().insert(only);
+                return routes.endpoint.mcp(request).await.map(Either::Left);
+            }
+            let Ok(response) = routes.side.call(request).await;
+            response.map(Either::Right)
+        });
+        Answering { work, watch }
     }
 }
 
-/// Runs `future` and gives `None` when it panicked: one broken request never takes the others with it.
-async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Ready(value)) => Poll::Ready(Some(value)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => {
-            tracing::error!(target: "ops", event = "request_panicked", "a request ended in a fault of our own");
-            Poll::Ready(None)
-        }
-    })
-    .await
+/// An answer in the making. One that panics is answered too: one broken request never takes the others with it.
+pub(super) struct Answering<E: Endpoint> {
+    // Boxed per request: hyper keeps room for this future as long as the connection lives, and most connections are idle.
+    work: Pin<Box<dyn Future<Output = Response<SideOrAnswer<E>>> + Send>>,
+    watch: Arc<Watch>,
+}
+
+impl<E: Endpoint> Future for Answering<E> {
+    type Output = Result<Response<DoorBody<E>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match std::panic::catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx))) {
+            Ok(Poll::Ready(response)) => response,
+            Ok(Poll::Pending) => return Poll::Pending,
+            Err(_) => {
+                tracing::error!(target: "ops", event = "request_panicked", "a request ended in a fault of our own");
+                internal_fault().map(Either::Right)
+            }
+        };
+        Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, Arc::clone(&self.watch)))))
+    }
 }
 
 fn internal_fault() -> Response<axum::body::Body> {

@@ -1,5 +1,7 @@
 //! Writes the readable index behind the ledger, in batches, and knows how far it is.
 
+pub(crate) mod sqlite;
+
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -55,19 +57,14 @@ const COLUMNS: [&str; 23] = [
 /// Rows of one statement. Few sizes, so that each is prepared once per connection.
 const STATEMENT_ROWS: [usize; 3] = [100, 10, 1];
 
-/// SQLite finds a numbered parameter by going through all of them, so there the parameters of a long statement have no numbers. `OR FAIL`
-/// spares it a journal that could undo the single statement: the transaction is given up as a whole when one fails.
-static INSERTS_SQLITE: LazyLock<[String; 3]> =
-    LazyLock::new(|| STATEMENT_ROWS.map(|rows| insert("INSERT OR FAIL", rows, |_| "?".to_owned())));
-static INSERTS_POSTGRES: LazyLock<[String; 3]> =
-    LazyLock::new(|| STATEMENT_ROWS.map(|rows| insert("INSERT", rows, |number| format!("${number}"))));
+/// `OR FAIL` spares SQLite a journal that could undo the single statement: the transaction is given up as a whole when one fails.
+static INSERT_ROW_SQLITE: LazyLock<String> = LazyLock::new(|| insert("INSERT OR FAIL", 1, |_| "?".to_owned()));
+static INSERTS: LazyLock<[String; 3]> = LazyLock::new(|| STATEMENT_ROWS.map(|rows| insert("INSERT", rows, |number| format!("${number}"))));
 
-fn inserts(dialect: Dialect) -> &'static [String; 3] {
-    match dialect {
-        Dialect::Sqlite => &INSERTS_SQLITE,
-        Dialect::Postgres => &INSERTS_POSTGRES,
-    }
-}
+const POSITION: &str = "SELECT seq FROM event_positions WHERE origin = $1 AND writer = $2";
+const POSITION_SET: &str = "INSERT INTO event_positions (origin, writer, seq) VALUES ($1, $2, $3) \
+    ON CONFLICT (origin, writer) DO UPDATE SET seq = excluded.seq";
+const NOTE: &str = "INSERT INTO ledger_checkpoints (origin, writer, size, note) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 
 fn insert(verb: &str, rows: usize, parameter: impl Fn(usize) -> String) -> String {
     let mut text = format!("{verb} INTO events (tenant_id, {}) VALUES ", COLUMNS.join(", "));
@@ -90,16 +87,12 @@ type Inserting = Query<'static, Any, sqlx::any::AnyArguments>;
 
 fn bind(query: Inserting, writer: WriterId, seq: u64, row: &EventRow) -> Inserting {
     let (agent_id, agent_type) = row.agent();
-    let operator = match &row.actor {
-        Actor::Operator { name, .. } => Some(text(name)),
-        Actor::Agent(_) | Actor::Claimed { .. } => None,
-    };
     query
         .bind(tenant(row).to_owned())
         .bind(row.event_id.to_string())
         .bind(row.at.as_micros())
         .bind(row.kind.as_str())
-        .bind(operator)
+        .bind(operator(row).map(text))
         .bind(agent_id.map(AgentId::as_str).map(str::to_owned))
         .bind(agent_type.map(AgentType::as_str).map(str::to_owned))
         .bind(row.server.as_deref().map(text))
@@ -126,6 +119,13 @@ fn text(value: &str) -> String {
     escape_line(value).into_owned()
 }
 
+fn operator(row: &EventRow) -> Option<&str> {
+    match &row.actor {
+        Actor::Operator { name, .. } => Some(name),
+        Actor::Agent(_) | Actor::Claimed { .. } => None,
+    }
+}
+
 fn tenant(row: &EventRow) -> &str {
     row.actor.org().map_or(PLATFORM, OrgId::as_str)
 }
@@ -138,17 +138,16 @@ impl EventIndex for Store {
         })
     }
 
-    fn write<'a>(&'a self, origin: &'a str, batch: &'a Batch) -> IndexWrite<'a, ()> {
-        Box::pin(write(self, origin, batch))
+    fn write<'a>(&'a self, origin: &'a str, batch: &'a Arc<Batch>) -> IndexWrite<'a, ()> {
+        match self.index_file() {
+            Some(file) => Box::pin(sqlite::write(self, file, origin, Arc::clone(batch))),
+            None => Box::pin(write(self, origin, batch)),
+        }
     }
 }
 
 async fn position(connection: &mut AnyConnection, origin: &str, writer: WriterId) -> StoreResult<u64> {
-    let found = sqlx::query("SELECT seq FROM event_positions WHERE origin = $1 AND writer = $2")
-        .bind(origin)
-        .bind(writer.as_str())
-        .fetch_optional(connection)
-        .await?;
+    let found = sqlx::query(POSITION).bind(origin).bind(writer.as_str()).fetch_optional(connection).await?;
     let seq = found.map_or(Ok(0), |row| row.try_get::<i64, _>("seq"))?;
     u64::try_from(seq).map_err(|_| StoreError::corrupt("the index of events has a negative position"))
 }
@@ -164,7 +163,7 @@ async fn write(store: &Store, origin: &str, batch: &Batch) -> StoreResult<()> {
     // A batch whose commit got lost on the way back to us is there already.
     if position(&mut *connection, origin, writer).await? < batch.position {
         insert_rows(&mut *connection, store.dialect(), writer, batch).await?;
-        sqlx::query("INSERT INTO event_positions (origin, writer, seq) VALUES ($1, $2, $3) ON CONFLICT (origin, writer) DO UPDATE SET seq = excluded.seq")
+        sqlx::query(POSITION_SET)
             .bind(origin)
             .bind(writer.as_str())
             .bind(i64::try_from(batch.position).unwrap_or(i64::MAX))
@@ -172,7 +171,7 @@ async fn write(store: &Store, origin: &str, batch: &Batch) -> StoreResult<()> {
             .await?;
     }
     for note in &batch.notes {
-        sqlx::query("INSERT INTO ledger_checkpoints (origin, writer, size, note) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+        sqlx::query(NOTE)
             .bind(origin)
             .bind(writer.as_str())
             .bind(i64::try_from(note.checkpoint.size).unwrap_or(i64::MAX))
@@ -190,23 +189,18 @@ async fn insert_rows(connection: &mut AnyConnection, dialect: Dialect, writer: W
         rows.sort_by(|a, b| tenant(&a.1).cmp(tenant(&b.1)));
         for group in rows.chunk_by(|a, b| tenant(&a.1) == tenant(&b.1)) {
             sqlx::query(bind_tenant).bind(tenant(&group[0].1)).execute(&mut *connection).await?;
-            insert_group(&mut *connection, dialect, writer, group).await?;
+            insert_group(&mut *connection, writer, group).await?;
         }
         return Ok(());
     }
-    insert_group(connection, dialect, writer, &rows).await
+    insert_group(connection, writer, &rows).await
 }
 
-async fn insert_group(
-    connection: &mut AnyConnection,
-    dialect: Dialect,
-    writer: WriterId,
-    mut rows: &[&(u64, Box<EventRow>)],
-) -> StoreResult<()> {
+async fn insert_group(connection: &mut AnyConnection, writer: WriterId, mut rows: &[&(u64, Box<EventRow>)]) -> StoreResult<()> {
     while !rows.is_empty() {
         let size = STATEMENT_ROWS.iter().position(|size| *size <= rows.len()).unwrap_or(STATEMENT_ROWS.len() - 1);
         let (now, rest) = rows.split_at(STATEMENT_ROWS[size]);
-        let query = sqlx::query(inserts(dialect)[size].as_str());
+        let query = sqlx::query(INSERTS[size].as_str());
         let query = now.iter().fold(query, |query, (seq, row)| bind(query, writer, *seq, row));
         query.execute(&mut *connection).await?;
         rows = rest;
@@ -226,7 +220,7 @@ fn reason(error: &StoreError) -> String {
 
 /// Body of the index task: ends when the writer has ended and everything is in the index, or that fails once more.
 pub(crate) async fn run(shared: Arc<Shared>, index: Arc<dyn EventIndex>, origin: Arc<str>) {
-    while let Some(batch) = next(&shared).await {
+    while let Some(batch) = next(&shared).await.map(Arc::new) {
         if !store(&shared, index.as_ref(), &origin, &batch).await {
             break;
         }
@@ -257,7 +251,7 @@ async fn next(shared: &Shared) -> Option<Batch> {
 }
 
 /// Tries until it works; gives up only when the process is about to end.
-async fn store(shared: &Shared, index: &dyn EventIndex, origin: &str, batch: &Batch) -> bool {
+async fn store(shared: &Shared, index: &dyn EventIndex, origin: &str, batch: &Arc<Batch>) -> bool {
     loop {
         shared.with(|state| state.gate.backlog.trying());
         match index.write(origin, batch).await {

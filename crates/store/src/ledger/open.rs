@@ -52,7 +52,7 @@ pub trait EventIndex: Send + Sync + 'static {
     fn position<'a>(&'a self, origin: &'a str, writer: WriterId) -> IndexWrite<'a, u64>;
 
     /// Adds a batch and moves the position, in one transaction. A batch may come again after an error.
-    fn write<'a>(&'a self, origin: &'a str, batch: &'a Batch) -> IndexWrite<'a, ()>;
+    fn write<'a>(&'a self, origin: &'a str, batch: &'a Arc<Batch>) -> IndexWrite<'a, ()>;
 }
 
 /// What [`Ledger::open`](super::Ledger::open) needs. [`LedgerOptions::new`] fills in the defaults.
@@ -212,7 +212,7 @@ async fn index_missing(taken: &Taken, index: &dyn EventIndex, now: Timestamp) ->
         let part = part.map_err(|e| LedgerError::io(&dir, &e))?;
         let done = part.is_empty();
         let position = if done { last } else { part.last().map_or(last, |(seq, _)| *seq) };
-        index.write(origin, &Batch { rows: part, position, ..Batch::empty(writer) }).await?;
+        index.write(origin, &Arc::new(Batch { rows: part, position, ..Batch::empty(writer) })).await?;
         if done {
             return Ok(());
         }

@@ -8,11 +8,8 @@ mod patterns;
 mod values;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 pub use keys::{is_sensitive_key, sensitive_properties};
 pub use patterns::scrub;
@@ -33,41 +30,60 @@ pub const LINE_STRING_CHARS_MAX: usize = 500;
 /// How much of a text is looked at for patterns: what is shown of it, and enough behind that to recognise what begins there.
 const WINDOW_BYTES_MAX: usize = 8 << 10;
 
+/// The longest escape is a pair of surrogates.
+const ESCAPE_BYTES_MAX: usize = 12;
+
+/// As many bytes of a JSON string as mean a whole window, even if every character is written as `\uXXXX`.
+const ESCAPED_WINDOW_BYTES_MAX: usize = 6 * WINDOW_BYTES_MAX + ESCAPE_BYTES_MAX;
+
 /// Arguments for a row of the index: numbers, booleans and null as they are, everything else as text of at most 300 characters.
-/// `None` for no arguments, and for a text that is no JSON object. `sensitive` are further names to hide, e.g. from
+/// `None` for no arguments. `members` are names and valid JSON values; `sensitive` are further names to hide, e.g. from
 /// [`sensitive_properties`].
 #[must_use]
-pub fn readable_args(arguments: &str, sensitive: &[String]) -> Option<String> {
-    let members = members(arguments).filter(|m| !m.is_empty())?;
-    let mut out = String::with_capacity(arguments.len().min(4096) + 32);
+pub fn readable_args<N: AsRef<str>, V: AsRef<[u8]>>(members: impl Iterator<Item = (N, V)>, sensitive: &[String]) -> Option<String> {
+    let mut out = String::new();
     for (name, value) in members {
+        let (name, value) = (name.as_ref(), value.as_ref());
         out.push(if out.is_empty() { '{' } else { ',' });
-        push_string(&mut out, &cut(&scrub(window(&name)), ARGUMENT_CHARS_MAX));
+        push_string(&mut out, &cut(&scrub(window(name)), ARGUMENT_CHARS_MAX));
         out.push(':');
-        if is_sensitive_key(&name, sensitive) {
+        if is_sensitive_key(name, sensitive) {
             push_string(&mut out, REDACTED);
         } else {
-            push_argument(&mut out, value.get(), sensitive);
+            push_argument(&mut out, value, sensitive);
         }
     }
-    out.push('}');
-    Some(out)
+    (!out.is_empty()).then(|| out + "}")
 }
 
-fn push_argument(out: &mut String, raw: &str, sensitive: &[String]) {
-    match raw.as_bytes().first() {
-        Some(b'"') => {
-            let text: String = serde_json::from_str(raw).unwrap_or_default();
-            push_string(out, &cut(&scrub(window(&text)), ARGUMENT_CHARS_MAX));
-        }
+fn push_argument(out: &mut String, raw: &[u8], sensitive: &[String]) {
+    match raw.first() {
+        Some(b'"') => push_string(out, &cut(&scrub(window(&string_window(raw))), ARGUMENT_CHARS_MAX)),
         Some(b'{' | b'[') => {
-            let mut value: Value = serde_json::from_str(raw).unwrap_or_default();
+            let mut value: Value = serde_json::from_slice(raw).unwrap_or_default();
             clean(&mut value, sensitive);
             push_string(out, &cut(&value.to_string(), ARGUMENT_CHARS_MAX));
         }
-        _ if raw.len() <= ARGUMENT_CHARS_MAX => out.push_str(raw),
-        _ => push_string(out, &cut(raw, ARGUMENT_CHARS_MAX)),
+        _ => match std::str::from_utf8(raw) {
+            Ok(raw) if raw.len() <= ARGUMENT_CHARS_MAX => out.push_str(raw),
+            raw => push_string(out, &cut(raw.unwrap_or_default(), ARGUMENT_CHARS_MAX)),
+        },
     }
+}
+
+/// What a JSON string means, at least as far as [`window`] looks: of a megabyte nobody sees more than a few hundred characters.
+fn string_window(raw: &[u8]) -> Cow<'_, str> {
+    let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    let near = &inner[..inner.len().min(WINDOW_BYTES_MAX)];
+    if memchr::memchr(b'\\', near).is_none() {
+        return near.utf8_chunks().next().map(|chunk| chunk.valid().into()).unwrap_or_default();
+    }
+    if inner.len() <= ESCAPED_WINDOW_BYTES_MAX {
+        return serde_json::from_slice::<String>(raw).unwrap_or_default().into();
+    }
+    // The cut may fall into a character or an escape; one a few bytes before does not.
+    let cuts = (0..=ESCAPE_BYTES_MAX).map(|back| [b"\"", &inner[..ESCAPED_WINDOW_BYTES_MAX - back], b"\""].concat());
+    cuts.into_iter().find_map(|cut| serde_json::from_slice::<String>(&cut).ok()).unwrap_or_default().into()
 }
 
 /// Arguments for an audit line: the same shape with sensitive members replaced and long strings cut to 500 characters and
@@ -168,31 +184,39 @@ fn is_deceptive(c: char) -> bool {
         || matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Top-level members in their order, values as they are written.
-fn members(arguments: &str) -> Option<Vec<(String, Box<RawValue>)>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, Box<RawValue>)>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-    serde_json::Deserializer::from_str(arguments).deserialize_map(Members).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use proptest::prelude::*;
+    use serde::de::{Deserializer as _, MapAccess, Visitor};
     use serde_json::json;
+    use serde_json::value::RawValue;
 
     use super::*;
+
+    fn readable_args(arguments: &str, sensitive: &[String]) -> Option<String> {
+        super::readable_args(members(arguments).iter().map(|(name, value)| (name, value.get())), sensitive)
+    }
+
+    /// Top-level members in their order, values as they are written; none of what is no object.
+    fn members(arguments: &str) -> Vec<(String, Box<RawValue>)> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Vec<(String, Box<RawValue>)>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        serde_json::Deserializer::from_str(arguments).deserialize_map(Members).unwrap_or_default()
+    }
 
     #[test]
     fn arguments_keep_their_shape_and_lose_their_secrets() {
@@ -226,6 +250,22 @@ mod tests {
         assert_eq!(line_args(&json!({ "q": long }).to_string(), &[])["q"], long, "400 characters stay whole in a line");
         let longer = "y".repeat(700);
         assert_eq!(line_args(&json!({ "q": longer }).to_string(), &[])["q"], format!("{}...<truncated 200 bytes>", "y".repeat(500)));
+    }
+
+    #[test]
+    fn the_window_of_a_string_is_that_of_its_meaning() {
+        for unit in ["x", "\u{fc}", "\u{1f600}", "\n", "\\", "\"\u{1f600}a"] {
+            for lead in 0..13 {
+                for count in [0, 7, 4000, 9000, 60_000] {
+                    let text = "y".repeat(lead) + &unit.repeat(count);
+                    let plain = serde_json::to_string(&text).unwrap();
+                    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+                    for raw in [plain, format!("\"{escaped}\"")] {
+                        assert_eq!(window(&string_window(raw.as_bytes())), window(&text), "{unit:?} {lead} {count}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::response::Parts as Head;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::link::Link;
+use crate::bulk::Bulk;
 use crate::client::ask::Ask;
 use crate::client::fault::{FaultKind, UpstreamFault, excerpt};
 use crate::error::RpcError;
@@ -90,15 +91,15 @@ pub(super) async fn whole(link: &mut Link, mut body: Incoming, bytes_max: usize)
         return Ok(first);
     }
     let Some(second) = piece(link, &mut body).await? else { return Ok(first) };
-    let mut all = BytesMut::with_capacity(promised.max(first.len() + second.len()));
-    all.extend_from_slice(&first);
+    let mut all = Bulk::with_capacity(promised.max(first.len() + second.len()));
+    all.extend(&first);
     drop(first);
     let mut next = Some(second);
     while let Some(more) = next {
         if all.len() + more.len() > bytes_max {
             return Err(too_large());
         }
-        all.extend_from_slice(&more);
+        all.extend(&more);
         // Given back before the next read: the connection fills the same memory again.
         drop(more);
         next = if body.is_end_stream() { None } else { piece(link, &mut body).await? };

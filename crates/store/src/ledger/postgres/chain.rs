@@ -290,7 +290,7 @@ impl Chain {
             if empty {
                 seq = last;
             }
-            index.write(&origin, &Batch { rows, position: seq, ..Batch::empty(writer) }).await?;
+            index.write(&origin, &Arc::new(Batch { rows, position: seq, ..Batch::empty(writer) })).await?;
         }
         Ok(())
     }

@@ -122,7 +122,7 @@ impl EventIndex for Switched {
         self.store.position(origin, writer)
     }
 
-    fn write<'a>(&'a self, origin: &'a str, batch: &'a Batch) -> IndexWrite<'a, ()> {
+    fn write<'a>(&'a self, origin: &'a str, batch: &'a Arc<Batch>) -> IndexWrite<'a, ()> {
         if self.off.load(Ordering::SeqCst) {
             let error = StoreError::new(StoreErrorKind::Locked, "the database is locked", "wait");
             return Box::pin(std::future::ready(Err(error)));
