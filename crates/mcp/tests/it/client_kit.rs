@@ -16,7 +16,7 @@ use crate::client_fake::{Direct, options};
 pub enum Server {
     Http(FakeUpstream),
     /// The place keeps the record of arrivals.
-    Stdio(StdioUpstream, #[expect(dead_code, reason = "held, not read")] Place),
+    Stdio(Box<StdioUpstream>, #[expect(dead_code, reason = "held, not read")] Place),
 }
 
 pub const ERAS: [Eras; 2] = [Eras::Modern, Eras::Legacy];
@@ -38,7 +38,7 @@ impl Server {
 
     pub fn stdio(behaviour: &Behaviour) -> Self {
         let place = Place::new();
-        Self::Stdio(StdioUpstream::new(behaviour.clone(), &place.join("arrivals")), place)
+        Self::Stdio(Box::new(StdioUpstream::new(behaviour.clone(), &place.join("arrivals"))), place)
     }
 
     pub fn upstream(&self) -> Upstream {

@@ -13,6 +13,7 @@ mod client_offers;
 mod client_stdio;
 mod client_streams;
 mod client_tls;
+mod client_versions;
 mod encode;
 mod exchange;
 mod http_rules;
