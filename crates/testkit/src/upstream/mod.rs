@@ -180,7 +180,8 @@ impl FakeUpstream {
 
     /// Cuts every connection and stops listening. What arrived is kept.
     pub fn stop(&mut self) {
-        let _ = self.stop.send(true);
+        // Also when the thread has not begun to listen for it.
+        self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -38,11 +38,14 @@ impl Questions {
     }
 }
 
+/// From the answers to the final message.
+type Finish = Box<dyn FnOnce(&[Value]) -> Vec<u8> + Send>;
+
 /// A conversation of the `initialize` era: questions round by round, then the answer.
 pub(super) struct Talk {
     pub(super) id: String,
     pub(super) rounds: Vec<Vec<FakeQuestion>>,
-    pub(super) finish: Box<dyn FnOnce(&[Value]) -> Vec<u8> + Send>,
+    pub(super) finish: Finish,
 }
 
 impl Talk {

@@ -87,8 +87,8 @@ impl HttpWire {
             }
             decoder.feed(&bytes);
             drop(bytes);
-            while let Some(event) = decoder.next_event().map_err(|error| UpstreamFault::too_large(error.to_string()))? {
-                so_far.bookmark.note(event.id.clone(), event.retry_ms);
+            while let Some(mut event) = decoder.next_event().map_err(|error| UpstreamFault::too_large(error.to_string()))? {
+                so_far.bookmark.note(event.id.take(), event.retry_ms);
                 // The priming event of 2025-11-25 carries an id and nothing else; other kinds of events are none of ours.
                 if event.data.is_empty() || !event.is_message() {
                     continue;
