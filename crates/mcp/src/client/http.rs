@@ -28,6 +28,7 @@ use super::dialect::Dialect;
 use super::fault::{FaultKind, UpstreamFault};
 use super::notice::Notices;
 use super::options::{HttpEndpoint, Options};
+use super::question::Askers;
 use crate::exchange::encode_text;
 
 /// Time for a message that nobody waits for: a cancellation, an answer to the server's own request.
@@ -50,6 +51,7 @@ pub(crate) struct HttpWire {
     limits: Limits,
     notices: Notices,
     asides: Arc<Semaphore>,
+    askers: Askers,
 }
 
 /// What an answer may measure.
@@ -75,7 +77,15 @@ impl HttpWire {
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(concat!("bailiwick/", env!("CARGO_PKG_VERSION"))));
         let pool = Pool::new(dial, endpoint.target.clone(), options.open_deadline, options.connections_max);
         let limits = Limits { result_bytes_max: options.result_bytes_max, event_bytes_max: options.event_bytes_max };
-        Ok(Self { pool, uri: Uri::from(path), headers, limits, notices, asides: Arc::new(Semaphore::new(ASIDES_MAX)) })
+        Ok(Self {
+            pool,
+            uri: Uri::from(path),
+            headers,
+            limits,
+            notices,
+            asides: Arc::new(Semaphore::new(ASIDES_MAX)),
+            askers: Askers::default(),
+        })
     }
 
     /// The headers every request to this endpoint carries.
@@ -91,6 +101,7 @@ impl HttpWire {
     /// Sends a request and waits for its answer.
     pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Reply, UpstreamFault> {
         let sent = AtomicBool::new(false);
+        let _asker = self.askers.enter(ask.id, ask.questions.as_ref());
         let mut withdrawal = Withdrawal { wire: self, ask, sent: &sent, answered: false };
         let result = within(ask, || sent.load(Ordering::Relaxed), self.exchange(ask, &sent)).await;
         withdrawal.answered = !matches!(&result, Err(UpstreamFault { kind: FaultKind::Timeout | FaultKind::Cancelled, .. }));

@@ -98,7 +98,8 @@ impl<'a> Hold<'a> {
 
     async fn run(mut self) {
         loop {
-            let filter = Filter::of(self.session, &self.listener.wanted.borrow_and_update());
+            let asked = self.listener.options.client_capabilities.members().next().is_some();
+            let filter = Filter::of(self.session, &self.listener.wanted.borrow_and_update(), asked);
             let Some(filter) = filter else {
                 self.standing = None;
                 changed(&mut self.listener.wanted).await;

@@ -1,5 +1,8 @@
 //! What a legacy server asks while it works on a call (reference, protocol section 3.1).
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -76,6 +79,43 @@ impl Open {
         let Some(tasks) = &mut self.0 else { return 0 };
         while tasks.try_join_next().is_some() {}
         tasks.len()
+    }
+}
+
+/// The calls on their way that take questions.
+#[derive(Debug, Default)]
+pub(crate) struct Askers(Mutex<HashMap<u64, mpsc::Sender<Question>>>);
+
+/// One call among them; leaves when dropped.
+pub(crate) struct Asker<'a> {
+    askers: &'a Askers,
+    id: u64,
+}
+
+impl Askers {
+    /// Enters the call `id`, if it takes questions.
+    pub(crate) fn enter(&self, id: u64, questions: Option<&mpsc::Sender<Question>>) -> Option<Asker<'_>> {
+        let questions = questions?.clone();
+        self.open().insert(id, questions);
+        Some(Asker { askers: self, id })
+    }
+
+    /// Where the only call that takes questions wants them.
+    pub(crate) fn only(&self) -> Option<mpsc::Sender<Question>> {
+        let open = self.open();
+        let mut all = open.values();
+        let first = all.next();
+        if all.next().is_some() { None } else { first.cloned() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Question>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Asker<'_> {
+    fn drop(&mut self) {
+        self.askers.open().remove(&self.id);
     }
 }
 

@@ -54,7 +54,12 @@ pub(super) fn not_understood(fault: &UpstreamFault) -> bool {
 }
 
 fn discovered(result: &Json, asked: Revision) -> Verdict {
-    let Some(listed) = result.member("supportedVersions") else { return Verdict::Modern(described(result, asked)) };
+    let Some(listed) = result.member("supportedVersions") else {
+        // Some older servers answer every method with a result.
+        let modern = ["resultType", "capabilities"].iter().any(|name| result.has(name));
+        let because = UpstreamFault::protocol("the answer to server/discover lists no revisions");
+        return if modern { Verdict::Modern(described(result, asked)) } else { Verdict::Initialize { wanted: None, because } };
+    };
     match newest_common(&listed) {
         Some(newest) if newest == asked => Verdict::Modern(described(result, asked)),
         _ if lists(&listed, asked) => Verdict::Modern(described(result, asked)),
@@ -136,7 +141,8 @@ mod tests {
         let table: Vec<(Result<Json, UpstreamFault>, &str, &str)> = vec![
             (Ok(Json::from_static(r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#)), "modern 2026-07-28", "modern 2026-07-28"),
             (Ok(Json::from_static(r#"{"supportedVersions":["2099-01-01","2026-07-28"]}"#)), "modern 2026-07-28", "modern 2026-07-28"),
-            (Ok(Json::from_static("{}")), "modern 2026-07-28", "modern 2026-07-28"),
+            (Ok(Json::from_static(r#"{"capabilities":{}}"#)), "modern 2026-07-28", "modern 2026-07-28"),
+            (Ok(Json::from_static("{}")), "initialize", "initialize"),
             (
                 Ok(Json::from_static(r#"{"supportedVersions":["2025-06-18","2025-03-26"]}"#)),
                 "initialize 2025-06-18",

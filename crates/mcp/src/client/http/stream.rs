@@ -169,7 +169,9 @@ impl HttpWire {
         if ask.dialect.is_modern() || so_far.requests > REQUESTS_MAX {
             return;
         }
-        let declined = match &ask.questions {
+        // What comes on the stream of the whole session is for the call that can be asked, if there is only one.
+        let asker = if ask.standing { self.askers.only() } else { ask.questions.clone() };
+        let declined = match &asker {
             Some(questions) if request.method != "ping" => {
                 let (wire, dialect) = (Arc::clone(self), ask.dialect.clone());
                 so_far.questions.ask(questions, request, move |answer| wire.reply(answer, dialect)).err()

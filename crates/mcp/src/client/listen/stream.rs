@@ -31,8 +31,8 @@ pub(super) enum Filter {
 }
 
 impl Filter {
-    /// Nothing when the server has no stream for us.
-    pub(super) fn of(session: &Session, wanted: &Wanted) -> Option<Self> {
+    /// Nothing when the server has no stream for us. `asked`: we have said that we can be asked.
+    pub(super) fn of(session: &Session, wanted: &Wanted, asked: bool) -> Option<Self> {
         let probe = &session.probe;
         let watched = !wanted.is_empty() && probe.offers_also("resources", "subscribe");
         let mut members: Vec<String> = LISTS
@@ -47,9 +47,10 @@ impl Filter {
             }
             return (!members.is_empty()).then(|| Self::Listen(format!("{{{}}}", members.join(","))));
         }
-        // A server without sessions is not asked for streams (reference, protocol section 4.2).
+        // A server without sessions is not asked for streams (reference, protocol section 4.2). With one, it may ask back there even if it
+        // announces nothing.
         let stream = session.dialect.session && matches!(session.wire, Wire::Http(_));
-        (stream && (watched || !members.is_empty())).then_some(Self::Get)
+        (stream && (asked || watched || !members.is_empty())).then_some(Self::Get)
     }
 }
 
