@@ -106,6 +106,14 @@ impl Story {
     }
 }
 
+impl Story {
+    /// Whether a completion is about a prompt; else it is about a resource.
+    pub(crate) fn refers_to_prompt(&self) -> bool {
+        let kind = self.params.iter().find(|(name, _)| *name == "ref").and_then(|(_, reference)| reference.member("type"));
+        kind.and_then(|kind| kind.string().map(|kind| kind == "ref/prompt")) == Some(true)
+    }
+}
+
 /// A well-formed call.
 pub(crate) struct Call {
     story: Story,

@@ -31,7 +31,9 @@ pub(crate) async fn resolve(request: Call) -> Result<Resolved, Refused> {
         Subject::Prompt => view.prompt(&story.name),
         Subject::Resource => view.resource(&story.name),
         Subject::TaskGet | Subject::TaskUpdate | Subject::TaskCancel => task::find(&mut story, &view),
-        Subject::Completion => view.prompt(&story.name).or_else(|| view.resource(&story.name)),
+        // A prompt's name must not be taken for a URI: what hides the prompt would not hide it then.
+        Subject::Completion if story.refers_to_prompt() => view.prompt(&story.name),
+        Subject::Completion => view.resource(&story.name),
     };
     match found {
         Some(tool) => Ok(Resolved { story, tool }),

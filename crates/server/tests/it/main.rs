@@ -9,6 +9,8 @@ mod door;
 mod endpoint;
 mod keys;
 mod kill;
+mod listening;
+mod offers;
 mod outage;
 mod proof;
 mod refusals;
