@@ -28,7 +28,7 @@ use crate::inflight::Running;
 use crate::initialize::negotiate;
 use crate::progress::Wants;
 use crate::stream::Side;
-use crate::{inflight, listen, methods, sessions, stream};
+use crate::{batch, inflight, listen, methods, sessions, stream};
 
 /// Put into the extensions of a request that came to the endpoint of one server: its name as the path has it.
 #[derive(Clone, Debug)]
@@ -94,6 +94,9 @@ where
     B: Body<Data = Bytes> + Send,
 {
     let (headers, body) = received.read().await?;
+    if batch::is_batch(&body) {
+        return Ok(Box::pin(batch::answer(gateway, &caller, &lens, &headers, body)).await);
+    }
     let decoded = decode(body, &gateway.limits().message);
     let exchange = decoded.and_then(|message| {
         let exchange = classify(&Headers::read(&headers), &message)?;
@@ -273,7 +276,7 @@ pub(crate) fn finish(answer: Answer, minted: Option<HeaderValue>) -> Response<An
     response
 }
 
-fn wire_fault(fault: &WireError) -> Response<AnswerBody> {
+pub(crate) fn wire_fault(fault: &WireError) -> Response<AnswerBody> {
     let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
     json_response(status, encode::wire_error(fault))
 }
@@ -283,7 +286,7 @@ fn session_unknown(id: &Id) -> Response<AnswerBody> {
     json_response(StatusCode::NOT_FOUND, encode::error(Some(id), &fault))
 }
 
-fn accepted() -> Response<AnswerBody> {
+pub(crate) fn accepted() -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::empty());
     *response.status_mut() = StatusCode::ACCEPTED;
     response

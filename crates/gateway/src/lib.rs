@@ -6,6 +6,7 @@ mod agents;
 mod asked;
 mod asking;
 mod bailiwick;
+mod batch;
 mod body;
 mod call;
 mod call_log;

@@ -40,7 +40,8 @@ pub(crate) async fn set_level(gateway: &Gateway, asked: Asked) -> Answer {
 
 /// Older servers log at one level for everybody; each client then hears what he asked for.
 pub(crate) fn raise(view: &View, level: LogLevel) {
-    for server in view.servers().iter().filter(|server| server.offer().announces("logging")).cloned() {
+    for server in view.servers().iter().filter(|server| server.offer().announces("logging")) {
+        let server = server.clone();
         tokio::spawn(async move { tokio::time::timeout(LEVEL_DEADLINE, server.upstream().log_level(level)).await });
     }
 }

@@ -70,6 +70,21 @@ pub fn result_edited(id: &Id, result: &Json, remove: &[&str], add: &[(&str, &Jso
     assembly.finish(CLOSE)
 }
 
+/// The answers to an array of messages (2025-03-26).
+#[must_use]
+pub fn batch(answers: &[Frame]) -> Frame {
+    let length = answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 1;
+    let mut assembly = Assembly::begin(b"[".to_vec(), length);
+    for (at, answer) in answers.iter().enumerate() {
+        if at > 0 {
+            assembly.copied(b",");
+        }
+        let bytes = answer.to_bytes();
+        assembly.shared(&bytes, 0..bytes.len());
+    }
+    assembly.finish(b"]")
+}
+
 /// An error response; without `id` when the request could not be read.
 #[must_use]
 pub fn error(id: Option<&Id>, error: &RpcError) -> Frame {

@@ -169,6 +169,14 @@ fn name_agrees(headers: &Headers<'_>, request: &Request) -> Result<(), WireError
     }
 }
 
+/// The legacy session and the revision that the headers of an array of messages name.
+///
+/// # Errors
+/// 400 or 404 for headers that cannot belong to a session; errors without id.
+pub fn session_of_batch<'a>(headers: &Headers<'a>) -> Result<(Option<&'a str>, Option<Revision>), WireError> {
+    Ok((headers.session_id()?, headers.revision()?))
+}
+
 /// The legacy session that a GET or DELETE belongs to, with the revision its header names.
 ///
 /// # Errors

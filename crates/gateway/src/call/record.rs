@@ -141,7 +141,7 @@ fn refusal_answer(story: &Story, tool: Option<&Arc<Tool>>, refusal: &Refusal) ->
     let (id, era) = (story.id.clone(), story.era);
     if story.subject != Subject::Tool {
         let data = Json::from_serialize(&refusal.facts(story.event)).unwrap_or_else(|_| Json::from_static("{}"));
-        return Answer::error(id, era, RpcError::new(i64::from(refusal.code.number()), refusal.message.clone()).with_data(data));
+        return Answer::error(id, era, RpcError::new(refusal.code.number(), refusal.message.clone()).with_data(data));
     }
     let result = refusal.tool_result(story.event, tool.is_some_and(|tool| tool.output().is_some()));
     let result = Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static(r#"{"content":[],"isError":true}"#));

@@ -29,6 +29,7 @@ on_both! {
     a_server_has_an_endpoint_of_its_own,
     a_doubled_uri_leads_to_the_server_that_gave_it,
     the_state_of_a_question_is_good_for_its_own_call_only,
+    arrays_are_answered_where_they_exist,
 }
 
 fn with_manifests(setup: AppSetup) -> AppSetup {
@@ -196,4 +197,41 @@ async fn the_state_of_a_question_is_good_for_its_own_call_only(base: &Base<'_>) 
     assert_eq!(done["resultType"], "complete", "{done}");
     let unable = client(&app, &other, Era::Modern);
     assert_eq!(code_of(ask(&unable, json!({})).await), -32021, "it did not say that it can be asked");
+}
+
+async fn arrays_are_answered_where_they_exist(base: &Base<'_>) {
+    let upstream = FakeUpstream::start(Behaviour::default());
+    let (app, [key]) = started(base.setup_before(&upstream), [("w-1", "worker")]);
+    wait_for_tool(&client(&app, &key, Era::Modern), "fake__echo").await;
+    let call = |id: u32, tool: &str| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": tool, "arguments": {"payload": "hi"}}});
+    let messages = json!([
+        call(1, "fake__echo"),
+        {"jsonrpc": "2.0", "method": "notifications/roots/list_changed"},
+        {"jsonrpc": "2.0", "id": "two", "method": "ping"},
+        call(3, "fake__none"),
+        {"jsonrpc": "2.0", "id": 4, "method": "initialize", "params": {}},
+        {"id": 5},
+    ]);
+    for era in Era::ALL {
+        let agent = opened(&app, &key, era).await;
+        let body = messages.to_string();
+        let headers = [("content-type", "application/json"), ("mcp-protocol-version", era.revision())];
+        // Before 2025-06-18 nobody sends that header.
+        let headers = if era.revision() == "2025-03-26" { &headers[..1] } else { &headers };
+        let reply = agent.raw("POST", headers, body).await.unwrap();
+        if era.revision() != "2025-03-26" {
+            assert_eq!(reply.status, 400, "{era:?}");
+            continue;
+        }
+        assert_eq!(reply.status, 200);
+        let answers: Vec<Value> = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(answers.len(), 5, "{answers:?}");
+        assert_eq!((&answers[0]["id"], &answers[0]["result"]["content"][0]["text"]), (&json!(1), &json!("hi")));
+        assert_eq!(answers[1], json!({"jsonrpc": "2.0", "id": "two", "result": {}}));
+        let codes: Vec<_> = answers[2..].iter().map(|answer| answer["error"]["code"].as_i64().unwrap()).collect();
+        assert_eq!(codes, [-32602, -32600, -32600], "{answers:?}");
+        for (body, status) in [("[]", 400), ("[", 400), (r#"[{"jsonrpc":"2.0","method":"notifications/initialized"}]"#, 202)] {
+            assert_eq!(agent.raw("POST", &[("content-type", "application/json")], body.to_owned()).await.unwrap().status, status, "{body}");
+        }
+    }
 }

@@ -39,7 +39,9 @@ impl Era {
     /// The newest revision with a handshake.
     pub const LEGACY: Self = Self::Legacy("2025-11-25");
 
-    pub(crate) const fn revision(self) -> &'static str {
+    /// The revision's name.
+    #[must_use]
+    pub const fn revision(self) -> &'static str {
         match self {
             Self::Modern => MODERN,
             Self::Legacy(revision) => revision,
