@@ -16,7 +16,7 @@ use bailiwick_mcp::Json;
 use bailiwick_mcp::client::Upstream;
 use bailiwick_model::config::Limits;
 use bailiwick_model::{OrgId, ServerName};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::catalog::{Rejected, Resource, Tool};
 use crate::limits::Places;
@@ -95,12 +95,14 @@ pub(crate) struct Server {
     places: Places,
     offer: ArcSwap<Offer>,
     settled: watch::Sender<bool>,
+    /// Somebody found that what is known of the server is out of date.
+    stale: Notify,
 }
 
 impl Server {
     pub(crate) fn new(settings: Settings, upstream: Upstream, limits: &Limits) -> Arc<Self> {
         let places = Places::new("server", limits.in_flight_per_upstream_max, limits);
-        Arc::new(Self { settings, upstream, places, offer: ArcSwap::default(), settled: watch::Sender::new(false) })
+        Arc::new(Self { settings, upstream, places, offer: ArcSwap::default(), settled: watch::Sender::new(false), stale: Notify::new() })
     }
 
     pub(crate) fn name(&self) -> &ServerName {
@@ -130,6 +132,11 @@ impl Server {
     /// Whether agents of `org` may be granted this server at all.
     pub(crate) fn serves(&self, org: &OrgId) -> bool {
         self.settings.org.as_ref().is_none_or(|only| only == org)
+    }
+
+    /// Asks for a new discovery soon.
+    pub(crate) fn look_again(&self) {
+        self.stale.notify_one();
     }
 
     /// Waits until the first discovery has ended, well or not.

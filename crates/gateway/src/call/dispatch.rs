@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_mcp::client::{FaultKind, Outgoing, Question, UpstreamFault};
-use bailiwick_mcp::{Era, Json, RpcError};
+use bailiwick_mcp::{Era, Json, RpcError, error};
 use bailiwick_model::Code;
 use bailiwick_modules::{CallContext, Cancel as Flag, ToolModule, ToolOutput};
 use serde_json::{Value, json};
@@ -90,7 +90,13 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
         };
         let result = match answered {
             Ok(result) => result,
-            Err(UpstreamFault { kind: FaultKind::Rpc(error), .. }) => return Raw::Error(error),
+            Err(UpstreamFault { kind: FaultKind::Rpc(error), .. }) => {
+                if error.code == error::HEADER_MISMATCH {
+                    // The headers follow from the tool's schema: the server has another one by now (protocol reference 5.1).
+                    server.look_again();
+                }
+                return Raw::Error(error);
+            }
             // The detail may quote the server, and with it a credential that the server was given.
             Err(fault) => {
                 return Raw::Failed(server_fault(server, &fault).because(gateway.mask().clean_text(&fault.detail).into_owned()));

@@ -18,6 +18,8 @@ use crate::mask::Mask;
 /// Pause after the first failed discovery; doubled up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Pause between two discoveries, whatever the server announces.
+const RELIST_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// How often a healthy server is listed again although it announced no change.
 const RELIST_EVERY: Duration = Duration::from_secs(300);
 
@@ -30,6 +32,8 @@ struct Found {
     templates: Vec<Json>,
     capabilities: Option<Json>,
     is_legacy: bool,
+    /// The revision spoken with it.
+    revision: &'static str,
 }
 
 impl Server {
@@ -59,10 +63,13 @@ impl Server {
                 }
             };
             self.settled.send_replace(true);
+            // A server that announces changes without end keeps nobody else busy.
+            tokio::time::sleep(RELIST_PAUSE_MIN).await;
             // When the upstream is gone the timer alone keeps the rhythm.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = offer_changed(&mut notices) => {}
+                () = self.stale.notified() => {}
             }
         }
     }
@@ -89,6 +96,7 @@ impl Server {
             found.resources = self.optional(List::Resources).await?;
             found.templates = self.optional(List::Templates).await?;
         }
+        found.revision = probe.revision.as_str();
         found.is_legacy = probe.revision.era() == Era::Legacy;
         found.capabilities = Some(probe.capabilities);
         Ok(found)
@@ -109,7 +117,7 @@ impl Server {
         let same = before.same_as(&offer);
         if !same {
             info!(
-                server = %self.name(), tools = offer.tools.len(), prompts = offer.prompts.len(), resources = offer.resources.len(),
+                server = %self.name(), revision = found.revision, tools = offer.tools.len(), prompts = offer.prompts.len(), resources = offer.resources.len(),
                 rejected = offer.rejected.len(), "tools discovered"
             );
         }
