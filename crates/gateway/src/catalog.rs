@@ -3,6 +3,8 @@
 mod admission;
 mod module_tool;
 mod relabel;
+#[cfg(test)]
+mod relay;
 mod render;
 mod resource;
 mod view;

@@ -129,6 +129,12 @@ impl Server {
         self.offer.load_full()
     }
 
+    /// What a test wants the server to have offered.
+    #[cfg(test)]
+    pub(crate) fn set_offer(&self, offer: Offer) {
+        self.offer.store(Arc::new(offer));
+    }
+
     /// Whether agents of `org` may be granted this server at all.
     pub(crate) fn serves(&self, org: &OrgId) -> bool {
         self.settings.org.as_ref().is_none_or(|only| only == org)

@@ -61,7 +61,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// For events of at most `bytes_max` bytes of lines.
+    /// For events whose data, together with the line that is being read, has at most `bytes_max` bytes; so no line is longer either.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self {
@@ -92,7 +92,14 @@ impl Decoder {
         if self.failed {
             return Err(self.too_large());
         }
-        while let Some(line) = self.next_line() {
+        while let Some(mut line) = self.next_line() {
+            // Counted as the unfinished line below: where the chunks are cut must not decide. What is held afterwards is never more.
+            if self.held() + line.len() > self.bytes_max {
+                return Err(self.too_large());
+            }
+            if std::mem::take(&mut self.at_start) && line.starts_with(b"\xef\xbb\xbf") {
+                line.advance(3);
+            }
             if line.is_empty() {
                 if let Some(event) = self.dispatch() {
                     return Ok(Some(event));
@@ -100,9 +107,6 @@ impl Decoder {
                 continue;
             }
             self.field(line);
-            if self.held() > self.bytes_max {
-                return Err(self.too_large());
-            }
         }
         // The unfinished line counts as well: a line without end must not fill the memory.
         if self.held() + self.buffer.len() > self.bytes_max {
@@ -135,13 +139,10 @@ impl Decoder {
             return None;
         };
         let end = self.searched + found;
-        let mut line = self.buffer.split_to(end).freeze();
+        let line = self.buffer.split_to(end).freeze();
         self.after_cr = self.buffer.first() == Some(&b'\r');
         self.buffer.advance(1);
         self.searched = 0;
-        if std::mem::take(&mut self.at_start) && line.starts_with(b"\xef\xbb\xbf") {
-            line.advance(3);
-        }
         Some(line)
     }
 

@@ -242,7 +242,7 @@ fn exact_integer(text: &str) -> Option<i64> {
         return Some(0);
     }
     // `zeros` have to be put back behind the digits; a negative number of them would be a fraction.
-    let zeros = usize::try_from(point - i64::try_from(digits.len()).ok()?).ok()?;
+    let zeros = usize::try_from(point.checked_sub(i64::try_from(digits.len()).ok()?)?).ok()?;
     let significant = digits.trim_start_matches('0');
     if significant.len() + zeros > 18 {
         return None;
@@ -265,6 +265,10 @@ mod tests {
         for none in
             ["", "-", "4.2", "042", "1.", ".5", "+1", "1e", "0x1", "1e99999999999999999999", "1e99", " 1", "1000000000000000000", "1_0"]
         {
+            assert_eq!(exact_integer(none), None, "{none}");
+        }
+        // At the ends of what an exponent may be.
+        for none in ["1.5e-9223372036854775808", "1e-9223372036854775808", "1e9223372036854775807", "15.5e9223372036854775807"] {
             assert_eq!(exact_integer(none), None, "{none}");
         }
     }

@@ -90,6 +90,40 @@ fn an_event_beyond_the_limit_ends_the_stream() {
 }
 
 #[test]
+fn the_limit_does_not_depend_on_where_the_stream_is_cut() {
+    // Each has lines beyond the limit of 20 bytes that hold less data than that, or none at all.
+    for stream in [
+        "data: 12345678901234567890\n\ndata: 1\n\n",
+        ": a comment that is longer than the limit\ndata: 1\n\n",
+        "id: 123456789012345678901234567890\n\n",
+        "data: 1234567890\ndata: 12345\n\n",
+        "\u{feff}data: 123456789012\n\n",
+        "data: 1\n\n\nunknown: 12345678901234\r\n",
+    ] {
+        let read = |size: usize| {
+            let (mut decoder, mut got, mut end) = (Decoder::new(20), Vec::new(), Ok(()));
+            for chunk in stream.as_bytes().chunks(size) {
+                decoder.feed(chunk);
+                end = loop {
+                    match decoder.next_event() {
+                        Ok(Some(event)) => got.push(event),
+                        Ok(None) => break Ok(()),
+                        Err(fault) => break Err(fault),
+                    }
+                };
+            }
+            (got, end)
+        };
+        let whole = read(stream.len());
+        assert_eq!(whole.1, Err(EventTooLarge { bytes_max: 20 }), "{stream:?}");
+        for size in 1..stream.len() {
+            assert_eq!(read(size), whole, "{stream:?} in chunks of {size}");
+        }
+    }
+    assert_eq!(events(&mut Decoder::new(20), b"data: 12345678901234\n\n").unwrap().len(), 1, "exactly the limit");
+}
+
+#[test]
 fn reads_what_we_write() {
     let result = Json::from_text(&"long ".repeat(10_000));
     let frame = encode::result(&Id::Integer(1), &result);

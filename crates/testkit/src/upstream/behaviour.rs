@@ -213,6 +213,8 @@ pub enum Act {
     Fail(String),
     /// Answers with exactly this result.
     Result(Value),
+    /// The same with the text of a result, for spellings that a value does not keep.
+    ResultText(String),
     /// Replaces the server's tools, tells everybody who listens, and answers with an empty text.
     ChangeTools(Vec<FakeTool>),
     /// Asks one question in the way of the era, and answers with the answer as JSON text (an error as `{"error":…}`). In the modern era a

@@ -364,6 +364,7 @@ impl Asked<'_> {
             Act::Big => self.text(&format!("\"{}\"", self.scene.catalog.text(arguments.bytes.unwrap_or(0))), false),
             Act::Fail(why) => self.text(&Value::from(why.as_str()).to_string(), true),
             Act::Result(result) => result.to_string(),
+            Act::ResultText(text) => text.clone(),
             Act::ChangeTools(_) | Act::Announce(_) | Act::Log { .. } | Act::Notify(_) => self.text("\"\"", false),
             Act::Ask { method, params } => {
                 return self.ask(&[vec![FakeQuestion { method: method.clone(), params: params.clone() }]]);
