@@ -178,9 +178,14 @@ def endpoints(args, work, chosen):
         yield lambda server, own: (f"{base}/servers/{server.name}", "") if own else (base, f"{server.name}__")
 
 
-def ask(client, plan, work):
-    """Runs one client; gives step -> None or what failed."""
-    file, log = work / f"plan-{plan['label']}.json", work / f"client-{plan['label']}.log"
+def run_client(client, server, endpoint, parts, work, label):
+    """Runs one client over some steps; gives step -> None or what failed."""
+    url, prefix = endpoint
+    plan = {
+        "url": url, "prefix": prefix, "era": client.era, "revision": REVISIONS[client.era], "observed": str(observed(work, server.name)),
+        "answer": {"name": "Ada"}, "steps": parts,
+    }
+    file, log = work / f"plan-{label}.json", work / f"client-{label}.log"
     file.write_text(json.dumps(plan, indent=1))
     with open(log, "wb") as err:
         child = subprocess.Popen(
@@ -198,24 +203,19 @@ def ask(client, plan, work):
     said = [json.loads(line) for line in lines if line.startswith("{")]
     results = {line["step"]: line.get("failed") for line in said}
     broken = results.get("open") or f"the client ended with {code}"
-    return {step: results[step] if step in results else f"not reached: {broken}" for step in plan["steps"]}
+    return {step: results[step] if step in results else f"not reached: {broken}" for step in parts}
 
 
 def cell(client, server, endpoint, work, number):
     """step -> (word, reason) of one client and one server."""
-    found = {step: ("n/a", reason) for step, reason in missing(client, server).items()}
-    for own in (False, True):
-        url, prefix = endpoint(server, own)
-        parts = {step: part for step, part in steps(client, server, number).items() if step not in found and (not own or step in OWN_NAMES)}
-        plan = {
-            "label": f"{number}{'-own' if own else ''}", "url": url, "prefix": prefix, "era": client.era, "revision": REVISIONS[client.era],
-            "observed": str(observed(work, server.name)), "answer": {"name": "Ada"}, "steps": parts,
-        }
-        results = {step: ("failed", why) if why else ("ok", None) for step, why in ask(client, plan, work).items()}
-        if own:
-            bad = [f"{step}: {why}" for step, (word, why) in results.items() if word == "failed"]
-            results = {"own names": ("failed", "; ".join(bad)) if bad else ("ok", None)}
-        found.update(results)
+    none = missing(client, server)
+    every = {step: part for step, part in steps(client, server, number).items() if step not in none}
+    found = {step: ("n/a", reason) for step, reason in none.items()}
+    results = run_client(client, server, endpoint(server, False), every, work, f"{number}")
+    found.update({step: ("failed", why) if why else ("ok", None) for step, why in results.items()})
+    results = run_client(client, server, endpoint(server, True), {step: every[step] for step in OWN_NAMES}, work, f"{number}-own")
+    bad = [f"{step}: {why}" for step, why in results.items() if why]
+    found["own names"] = ("failed", "; ".join(bad)) if bad else ("ok", None)
     return found
 
 
