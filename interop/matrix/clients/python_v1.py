@@ -103,6 +103,9 @@ async def connect(plan):
             running.cancel()
 
         async def change(part):
+            while not changes.empty():
+                changes.get_nowait()
+
             made = await client.call_tool(name(part["tool"]), part["arguments"])
             require(not made.isError, "a result that is no error", made.content)
             while await asyncio.wait_for(changes.get(), 10) != f"notifications/{part['kind']}/list_changed":
