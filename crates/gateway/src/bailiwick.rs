@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -19,8 +20,12 @@ use crate::lock::{Lock, SharedLock};
 use crate::servers::Server;
 use tokio::sync::Semaphore;
 
+static OWNERS: AtomicU64 = AtomicU64::new(1);
+
 /// Streams that one agent's clients may keep open to listen.
-const STREAMS_MAX: usize = 256;
+const STREAMS_MAX: usize = 64;
+/// Resources that one agent's clients may watch, all together.
+const WATCHES_MAX: usize = 200;
 /// How long a first list waits for servers that have never been listed. A server that hangs longer joins later.
 const FIRST_LIST_WAIT: Duration = Duration::from_secs(4);
 
@@ -38,9 +43,12 @@ pub(crate) struct Bailiwick {
     organisation: Arc<Places>,
     /// Places for streams that stand for themselves.
     streams: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
     audit_key: AuditKey,
     approval: Approval,
     agent: String,
+    /// Tells this agent's calls from all others' where servers are shared.
+    owner: u64,
     view: ArcSwap<View>,
     /// The views of single servers, made when somebody asks for them.
     single: SharedLock<HashMap<ServerName, Arc<View>>>,
@@ -81,6 +89,7 @@ impl Bailiwick {
             view: ArcSwap::from_pointee(View::empty()),
             single: SharedLock::default(),
             agent,
+            owner: OWNERS.fetch_add(1, Ordering::Relaxed),
             building: Lock::new(()),
             manifest,
             module_tools,
@@ -88,6 +97,7 @@ impl Bailiwick {
             changes,
             organisation,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            watches: Arc::new(Semaphore::new(WATCHES_MAX)),
             audit_key,
         }
     }
@@ -111,6 +121,14 @@ impl Bailiwick {
     /// The places of the whole organisation.
     pub(crate) fn organisation(&self) -> &Places {
         &self.organisation
+    }
+
+    pub(crate) fn watches(&self) -> &Arc<Semaphore> {
+        &self.watches
+    }
+
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
     }
 
     pub(crate) fn streams(&self) -> &Arc<Semaphore> {

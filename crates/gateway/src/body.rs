@@ -31,6 +31,13 @@ impl AnswerBody {
         Self(Kind::Whole { parts: VecDeque::new(), left: 0 })
     }
 
+    /// A stream of events that is complete.
+    pub(crate) fn said(parts: impl Iterator<Item = Bytes>) -> Self {
+        let parts: VecDeque<Bytes> = parts.collect();
+        let left = parts.iter().map(|part| part.len() as u64).sum();
+        Self(Kind::Whole { parts, left })
+    }
+
     pub(crate) fn whole(message: Message) -> Self {
         let left = message.len() as u64;
         Self(Kind::Whole { parts: message.into_parts().collect(), left })

@@ -216,7 +216,7 @@ impl Gateway {
 
     /// Tells a stdio client of an older revision when its list of tools changes, until the client is gone.
     pub async fn announce_changes(&self, peer: Arc<Peer>) {
-        peer::announce_changes(peer).await;
+        peer::announce_changes(self, peer).await;
     }
 
     /// Counts a call that the stop has to wait for; `None` when there are absurdly many.

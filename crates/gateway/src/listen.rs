@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch as channel};
 use crate::bailiwick::Lens;
 use crate::call::authenticate::Caller;
 use crate::catalog::{List, View};
-use watch::Watch;
+use crate::mask::Mask;
+use watch::{Ear, Watch};
 
 /// Updates that wait for a slow client; more are dropped: the next one says the same.
 const UPDATES_QUEUED_MAX: usize = 64;
@@ -51,23 +52,24 @@ pub(crate) struct Listener {
     /// At the endpoint of one server: its own words, passed on whether or not anything really changed, when the lists are those they mean.
     announced: Option<broadcast::Receiver<&'static str>>,
     updates: mpsc::Receiver<News>,
-    tell: mpsc::Sender<News>,
+    ear: Ear,
     watched: HashMap<String, Watch>,
     waiting: VecDeque<News>,
 }
 
 impl Listener {
     /// Starts to listen. Resources that do not exist, may not be read or cannot be watched are left out; [`Self::wanted`] says what is left.
-    pub(crate) async fn start(caller: &Arc<Caller>, lens: &Lens, wanted: Wanted) -> Self {
+    pub(crate) async fn start(caller: &Arc<Caller>, lens: &Lens, mask: &Arc<Mask>, wanted: Wanted) -> Self {
         // Before the view is taken: a change between the two is then seen.
         let changes = caller.bailiwick().changes().subscribe();
         let seen = caller.bailiwick().view(lens).await;
         let (tell, updates) = mpsc::channel(UPDATES_QUEUED_MAX);
+        let ear = Ear { tell, mask: mask.clone() };
         let (caller, lens) = (caller.clone(), lens.clone());
         let (watched, waiting) = (HashMap::new(), VecDeque::new());
         let uris = wanted.uris.clone();
         let announced = lens.as_ref().and_then(|_| seen.servers().first()).map(|server| server.relisted());
-        let mut listener = Self { caller, lens, wanted, seen, changes, announced, updates, tell, watched, waiting };
+        let mut listener = Self { caller, lens, wanted, seen, changes, announced, updates, ear, watched, waiting };
         listener.watch(uris).await;
         listener
     }
@@ -80,7 +82,7 @@ impl Listener {
             if self.watched.contains_key(uri) {
                 continue;
             }
-            if let Some(watch) = Watch::start(self.caller.bailiwick(), &self.seen, uri, &self.tell).await {
+            if let Some(watch) = Watch::start(self.caller.bailiwick(), &self.seen, uri, &self.ear).await {
                 self.watched.insert(uri.clone(), watch);
             }
         }

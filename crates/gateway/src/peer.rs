@@ -237,9 +237,9 @@ fn forward(
 }
 
 /// Tells a legacy client what has changed, until the client is gone. Clients of 2026-07-28 ask for it themselves.
-pub(crate) async fn announce_changes(peer: Arc<Peer>) {
+pub(crate) async fn announce_changes(gateway: &Gateway, peer: Arc<Peer>) {
     let everything = Wanted { tools: true, prompts: true, resources: true, uris: Vec::new() };
-    let mut listener = Listener::start(&peer.caller, &None, everything).await;
+    let mut listener = Listener::start(&peer.caller, &None, gateway.mask(), everything).await;
     let mut watched = peer.watched.subscribe();
     loop {
         tokio::select! {

@@ -4,6 +4,8 @@ use bailiwick_mcp::client::Event;
 use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Frame, Json, encode, method};
 
+use crate::mask::Mask;
+
 /// What a caller wants to hear while a call runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wants {
@@ -18,8 +20,14 @@ impl Wants {
         self.token.is_none() && self.log.is_none()
     }
 
-    /// The notification of an event; `None` for what the caller did not ask for.
-    pub(crate) fn notification(&self, event: Event) -> Option<Frame> {
+    /// The notification of an event, its secrets masked; `None` for what the caller did not ask for.
+    pub(crate) fn notification(&self, event: Event, mask: &Mask) -> Option<Frame> {
+        let event = match event {
+            Event::Progress(params) => Event::Progress(mask.clean(params).ok()?),
+            Event::Log(params) => Event::Log(mask.clean(params).ok()?),
+            Event::ElicitationComplete(params) => Event::ElicitationComplete(mask.clean(params).ok()?),
+            Event::ToolsChanged => Event::ToolsChanged,
+        };
         match event {
             Event::Progress(params) => {
                 let params = params.edit(&[], &[("progressToken", self.token.as_ref()?)]);

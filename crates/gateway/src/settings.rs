@@ -5,6 +5,8 @@ use std::time::Duration;
 use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Json, RpcError, error};
 
+use bailiwick_store::StoreErrorKind;
+
 use crate::asked::{Asked, Conversation};
 use crate::call::encode::Answer;
 use crate::catalog::{View, admits};
@@ -68,6 +70,9 @@ pub(crate) async fn subscribe(gateway: &Gateway, asked: Asked, on: bool) -> Answ
             let sessions = gateway.store().sessions();
             match sessions.change(asked.caller.scope(), id, |state| change(&mut state.subscriptions)).await {
                 Ok(_) => done(asked),
+                Err(cause) if cause.kind() == StoreErrorKind::Invalid => {
+                    invalid(asked, "too many resources are watched; unsubscribe from some first")
+                }
                 Err(cause) => unavailable(asked, &cause.to_string()),
             }
         }

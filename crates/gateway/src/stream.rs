@@ -33,12 +33,21 @@ pub(crate) struct Side {
 pub(crate) async fn answer(mut work: Detached<Answer>, mut side: Side, minted: Option<HeaderValue>) -> Response<AnswerBody> {
     let first = tokio::select! {
         biased;
-        answer = &mut work => return finish(answer, minted),
         frame = side.next() => frame.into_sse_event(None).into_parts().collect(),
+        answer = &mut work => return ended(answer, side.rest(), minted),
         () = tokio::time::sleep(KEEP_ALIVE) => VecDeque::from([Bytes::from_static(encode::SSE_KEEP_ALIVE)]),
     };
     let stream = EventStream { work: Some(work), side, ready: first, keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)) };
     event_stream(AnswerBody::events(stream))
+}
+
+/// The answer was there first, perhaps with something that was said in the same moment.
+fn ended(answer: Answer, before: Vec<Frame>, minted: Option<HeaderValue>) -> Response<AnswerBody> {
+    if before.is_empty() {
+        return finish(answer, minted);
+    }
+    let events = before.into_iter().chain([answer.into_frame()]);
+    event_stream(AnswerBody::said(events.flat_map(|frame| frame.into_sse_event(None).into_parts())))
 }
 
 /// A response whose body is a stream of events.
@@ -71,7 +80,7 @@ impl Side {
         while let Some(events) = &mut self.events
             && let Poll::Ready(event) = events.poll_recv(context)
         {
-            match event.map(|event| self.wants.notification(event)) {
+            match event.map(|event| self.wants.notification(event, &self.mask)) {
                 Some(Some(frame)) => return Poll::Ready(frame),
                 Some(None) => {}
                 None => self.events = None,
@@ -91,7 +100,7 @@ impl Side {
     /// What was said before the answer and has not been sent yet.
     fn rest(&mut self) -> Vec<Frame> {
         let events = self.events.take().into_iter().flat_map(drain);
-        events.filter_map(|event| self.wants.notification(event)).collect()
+        events.filter_map(|event| self.wants.notification(event, &self.mask)).collect()
     }
 }
 

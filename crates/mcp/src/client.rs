@@ -116,6 +116,7 @@ impl Upstream {
             events: outgoing.events.as_ref(),
             questions: outgoing.questions.as_ref(),
             wants_logs: outgoing.wants_logs(),
+            owner: Some(outgoing.owner),
             replayable: false,
         };
         request.send(&self.0).await

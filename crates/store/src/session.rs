@@ -23,13 +23,13 @@ pub const SESSIONS_PER_AGENT_MAX: i64 = 256;
 /// Resources that one session may watch.
 pub const SUBSCRIPTIONS_PER_SESSION_MAX: usize = 200;
 /// Sessions kept in memory.
-const SESSIONS_CACHED_MAX: usize = 10_000;
+const SESSIONS_CACHED_MAX: usize = 4_096;
 /// How long a session in memory is believed; after that another replica's end of it is noticed.
 const CACHE_AGE_MAX: Duration = Duration::from_secs(2);
 /// Between two writes of the time a session was last used.
 const TOUCH_PERIOD: Duration = Duration::from_secs(60);
 /// Largest capabilities and client information.
-const FACTS_BYTES_MAX: usize = 64 * 1024;
+const FACTS_BYTES_MAX: usize = 8 * 1024;
 
 /// What `initialize` agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,11 +91,11 @@ impl Sessions<'_> {
     /// Opens a session for the acting agent and gives its id: 256 random bits as 43 visible ASCII characters.
     ///
     /// # Errors
-    /// `Invalid` when capabilities or client information exceed 64 KiB.
+    /// `Invalid` when capabilities or client information exceed 8 KiB.
     pub async fn create(&self, scope: &Scope, new: NewSession) -> StoreResult<String> {
         if new.capabilities.len() > FACTS_BYTES_MAX || new.client_info.as_ref().is_some_and(|info| info.len() > FACTS_BYTES_MAX) {
             return Err(StoreError::invalid(
-                "the client's capabilities or description are larger than 64 KiB",
+                "the client's capabilities or description are larger than 8 KiB",
                 "the client has to send less",
             ));
         }

@@ -5,6 +5,8 @@
 //! stream. One direction is missing: a client of 2026-07-28 before an older server, which would have to wait; that server hears that
 //! nobody can be asked.
 
+use std::time::Duration;
+
 use bailiwick_mcp::client::Question;
 use bailiwick_mcp::{Json, RpcError, encode, error, method};
 use bailiwick_model::Code;
@@ -76,8 +78,16 @@ pub(super) fn not_declared(needed: &Json) -> RpcError {
 /// Asks an older client everything that a server of 2026-07-28 wants to know, and gives the members of the next request.
 ///
 /// # Errors
-/// When the client cannot be asked, or did not answer.
-pub(super) async fn gather(story: &Story, mask: &Mask, result: &Json) -> Result<Vec<(&'static str, Json)>, Refusal> {
+/// When the client cannot be asked, did not answer within `limit`, or no longer wants the call.
+pub(super) async fn gather(story: &Story, mask: &Mask, result: &Json, limit: Duration) -> Result<Vec<(&'static str, Json)>, Refusal> {
+    tokio::select! {
+        answers = answers(story, mask, result) => answers,
+        () = story.cancel.cancelled() => Err(Refusal::new(Code::Cancelled, "the call was cancelled", "")),
+        () = tokio::time::sleep(limit) => Err(cannot_be_asked().because("nobody answered in time")),
+    }
+}
+
+async fn answers(story: &Story, mask: &Mask, result: &Json) -> Result<Vec<(&'static str, Json)>, Refusal> {
     let Some(askable) = &story.askable else { return Err(cannot_be_asked()) };
     if missing(&askable.capabilities, result).map_err(|rule| cannot_be_asked().because(rule))?.is_some() {
         return Err(cannot_be_asked());

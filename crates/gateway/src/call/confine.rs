@@ -30,7 +30,7 @@ impl Confined {
 /// Headers against body, schema, then the module's own lexical check. Nothing has any effect yet.
 pub(crate) async fn confine(call: Permitted) -> Result<Confined, Refused> {
     let (mut story, tool) = call.into_parts();
-    if let Err(fault) = resume::open(&mut story) {
+    if let Err(fault) = resume::open(&mut story, &tool) {
         return Err(Refused::new(story, Some(tool), Verdict::Protocol(fault)));
     }
     if let Some(headers) = &story.param_headers

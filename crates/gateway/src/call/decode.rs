@@ -107,6 +107,11 @@ impl Story {
 }
 
 impl Story {
+    /// Whether its name is a URI.
+    pub(crate) fn names_uri(&self) -> bool {
+        self.subject == Subject::Resource || self.subject == Subject::Completion && !self.refers_to_prompt()
+    }
+
     /// Whether a completion is about a prompt; else it is about a resource.
     pub(crate) fn refers_to_prompt(&self) -> bool {
         let kind = self.params.iter().find(|(name, _)| *name == "ref").and_then(|(_, reference)| reference.member("type"));

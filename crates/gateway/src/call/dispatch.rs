@@ -105,7 +105,12 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
         if story.era == Era::Modern || !ask_back::wants_input(&result) {
             return Raw::Server(result);
         }
-        match ask_back::gather(story, gateway.mask(), &result).await {
+        let mut stop = gateway.stop_signal();
+        let gathered = tokio::select! {
+            gathered = ask_back::gather(story, gateway.mask(), &result, server.timeout()) => gathered,
+            _ = stop.wait_for(|stopping| *stopping) => Err(Refusal::new(Code::ShuttingDown, "the gateway is stopping", "call again later")),
+        };
+        match gathered {
             Ok(answers) => params = answers,
             Err(refusal) => return Raw::Failed(refusal),
         }
@@ -168,6 +173,7 @@ async fn ask(
         param_headers: tool.param_headers(),
         deadline: server.timeout(),
         events: story.events.clone(),
+        owner: story.caller.bailiwick().owner(),
         cancel: &story.cancel,
     };
     server.upstream().call(outgoing).await
@@ -177,7 +183,7 @@ async fn ask(
 fn params(story: &Story, name: &str) -> Vec<(&'static str, Json)> {
     let own = |(member, value): &(&'static str, Json)| match *member {
         "ref" => {
-            let named_by = if value.has("name") { "name" } else { "uri" };
+            let named_by = if story.refers_to_prompt() { "name" } else { "uri" };
             ("ref", value.edit(&[], &[(named_by, &Json::from_text(name))]))
         }
         other => (other, value.clone()),

@@ -49,7 +49,7 @@ impl Inspected {
 pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
     let (story, tool, held, raw) = done.into_parts();
     let ending = match raw {
-        Raw::Server(result) if ask_back::wants_input(&result) => input_wanted(gateway, &story, result),
+        Raw::Server(result) if ask_back::wants_input(&result) => input_wanted(gateway, &story, &tool, result),
         Raw::Server(result) if story.subject.is_task() || task::is_task(&result) => of_task(gateway, &story, &tool, result),
         Raw::Server(result) if story.subject == Subject::Tool => from_server(gateway, &tool, result).await,
         Raw::Server(result) => from_other(gateway, result),
@@ -80,7 +80,7 @@ async fn relabelled(story: &Story, tool: &Tool, ending: Ending) -> Ending {
 }
 
 /// The server asks back. Only a client of 2026-07-28 gets here: older ones were asked on the way.
-fn input_wanted(gateway: &Gateway, story: &Story, result: Json) -> Ending {
+fn input_wanted(gateway: &Gateway, story: &Story, tool: &Tool, result: Json) -> Ending {
     let Some(capabilities) = &story.capabilities else { return Ending::Refused(ask_back::cannot_be_asked()) };
     if story.subject == Subject::Completion {
         return Ending::Refused(not_as_declared("completion asks for input"));
@@ -90,7 +90,7 @@ fn input_wanted(gateway: &Gateway, story: &Story, result: Json) -> Ending {
         Ok(Some(needed)) => return Ending::Error(ask_back::not_declared(&needed)),
         Ok(None) => {}
     }
-    let sealed = resume::seal(story, &result, gateway.now(), gateway.random());
+    let sealed = resume::seal(story, tool, &result, gateway.now(), gateway.random());
     let Some(sealed) = sealed else { return Ending::Refused(not_as_declared("its state is too large")) };
     match gateway.mask().clean(sealed) {
         Ok(result) => Ending::Input(result),
@@ -106,6 +106,13 @@ fn of_task(gateway: &Gateway, story: &Story, tool: &Tool, result: Json) -> Endin
     let max = gateway.limits().result_bytes_max;
     if result.bytes().len() > max {
         return Ending::Refused(too_large(max));
+    }
+    // A task may ask back as well.
+    let none = Json::from_static("{}");
+    match ask_back::missing(story.capabilities.as_ref().unwrap_or(&none), &result) {
+        Err(rule) => return Ending::Refused(not_as_declared(rule)),
+        Ok(Some(needed)) => return Ending::Error(ask_back::not_declared(&needed)),
+        Ok(None) => {}
     }
     match task::renamed(story, tool, &result, gateway.random()) {
         Err(rule) => Ending::Refused(not_as_declared(rule)),
@@ -124,6 +131,10 @@ fn from_other(gateway: &Gateway, result: Json) -> Ending {
     }
     if let Err(rule) = Shape::read(&result) {
         return Ending::Refused(not_as_declared(rule));
+    }
+    let text_max = gateway.limits().result_text_bytes_max;
+    if result.len() > text_max && contents_bytes(&result) > text_max {
+        return Ending::Refused(too_large(text_max));
     }
     match gateway.mask().clean(result) {
         Ok(result) => Ending::Result { result, is_error: false },
@@ -193,6 +204,12 @@ impl Shape {
         }
         Ok(shape)
     }
+}
+
+/// Bytes of all texts of a resource; what is encoded in it is not for reading.
+fn contents_bytes(result: &Json) -> usize {
+    let Some(contents) = result.member("contents") else { return 0 };
+    contents.elements().filter_map(|one| Some(one.member("text")?.len().saturating_sub(2))).sum()
 }
 
 /// Bytes of all text blocks as they stand in the JSON; escapes count as written.

@@ -12,7 +12,7 @@ use bailiwick_store::ledger::{Durability, Entry, Span};
 use data_encoding::BASE64URL_NOPAD;
 use serde::Serialize;
 
-use super::decode::Story;
+use super::decode::{Story, Subject};
 use super::inspect::Ending;
 use super::refused::Verdict;
 use crate::catalog::Tool;
@@ -109,6 +109,15 @@ struct Record<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     tool: &'r str,
+    /// What was asked, when it was no tool call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    /// Keyed hash of the URI: it may hold values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uri: Option<String>,
+    /// Keyed hash of the answers to a server's questions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +174,10 @@ impl<'s> Line<'s> {
             agent: scope.agent_id().as_str(),
             agent_type: scope.agent_type().as_str(),
             key: scope.principal().key_id.map(|id| id.to_string()),
-            tool: story.shown_name(),
+            tool: if story.names_uri() || story.subject.is_task() { tool.map_or("", |t| &**t.source()) } else { story.shown_name() },
+            method: (story.subject != Subject::Tool).then(|| story.subject.method()),
+            uri: story.names_uri().then(|| hash(key, story.name.as_bytes())),
+            input: story.params.iter().find(|(name, _)| *name == "inputResponses").map(|(_, answers)| hash(key, answers.bytes())),
             source: tool.map(|t| &**t.source()),
             effect: tool.map(|t| if t.access() == Access::Read { "read" } else { "write" }),
             risk: tool.map(|t| t.risk().as_str()),

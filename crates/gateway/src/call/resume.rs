@@ -7,6 +7,7 @@ use bailiwick_model::time::Random;
 use serde::{Deserialize, Serialize};
 
 use super::decode::Story;
+use crate::catalog::Tool;
 
 /// How long a person may take.
 const LIFE_MICROS: i64 = 10 * 60 * 1_000_000;
@@ -23,13 +24,13 @@ struct Sealed {
 ///
 /// # Errors
 /// `-32602` for a state that was not given out for this caller and this call, or is too old.
-pub(super) fn open(story: &mut Story) -> Result<(), WireError> {
+pub(super) fn open(story: &mut Story, tool: &Tool) -> Result<(), WireError> {
     let Some(at) = story.params.iter().position(|(name, _)| *name == STATE) else { return Ok(()) };
     let refused =
         || WireError::new(error::INVALID_PARAMS, "Invalid params: `requestState` is not valid for this call; call again without it");
     let key = story.caller.bailiwick().audit_key();
     let state = story.params.get(at).and_then(|(_, state)| state.string());
-    let content = state.and_then(|state| key.open_handle(&purpose(story), &state)).ok_or_else(refused)?;
+    let content = state.and_then(|state| key.open_handle(&purpose(story, tool), &state)).ok_or_else(refused)?;
     let sealed: Sealed = serde_json::from_slice(&content).map_err(|_| refused())?;
     if sealed.expires < story.at.as_micros() {
         return Err(refused());
@@ -39,20 +40,22 @@ pub(super) fn open(story: &mut Story) -> Result<(), WireError> {
 }
 
 /// The result with the server's state sealed; `None` when the state is too large to be given to anybody.
-pub(super) fn seal(story: &Story, result: &Json, now: Timestamp, random: &dyn Random) -> Option<Json> {
+pub(super) fn seal(story: &Story, tool: &Tool, result: &Json, now: Timestamp, random: &dyn Random) -> Option<Json> {
     let Some(inner) = result.member(STATE).filter(|state| !state.is_null()) else { return Some(result.clone()) };
     let sealed = serde_json::to_vec(&Sealed { inner, expires: now.as_micros() + LIFE_MICROS }).ok()?;
-    let handle = story.caller.bailiwick().audit_key().seal_handle(&purpose(story), &sealed, random)?;
+    let handle = story.caller.bailiwick().audit_key().seal_handle(&purpose(story, tool), &sealed, random)?;
     Some(result.edit(&[], &[(STATE, &Json::from_text(&handle))]))
 }
 
-/// What the state is bound to: caller, method, name and arguments.
-fn purpose(story: &Story) -> Vec<u8> {
+/// What the state is bound to: caller, method, name and arguments, and the server that gave it.
+fn purpose(story: &Story, tool: &Tool) -> Vec<u8> {
     let scope = story.caller.scope();
     let key = story.caller.bailiwick().audit_key();
     let (org, agent, kind) = (scope.org().as_str(), scope.agent_id().as_str(), scope.agent_type().as_str());
     let server = story.lens.as_ref().map_or("", |server| server.as_str());
-    let mut purpose = format!("state\0{org}\0{kind}\0{agent}\0{}\0{server}\0{}\0", story.subject.method(), story.name).into_bytes();
+    let (source, own) = (tool.source(), tool.original());
+    let mut purpose =
+        format!("state\0{org}\0{kind}\0{agent}\0{}\0{server}\0{source}\0{own}\0{}\0", story.subject.method(), story.name).into_bytes();
     purpose.extend_from_slice(&key.digest(story.arguments.bytes()));
     purpose
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bailiwick_mcp::Json;
 use bailiwick_model::ServerName;
-use bailiwick_model::glob::Glob;
 use bailiwick_model::manifest::Access;
 use bailiwick_model::policy::{Decision, Kind, Rules, Source, ToolFacts, decide};
 
@@ -53,7 +52,7 @@ pub(crate) struct Routes {
     servers: Vec<Arc<Server>>,
     /// Listed URIs and the first server, in the order of names, that lists each.
     listed: HashMap<Box<str>, Arc<Server>>,
-    templates: Vec<(Glob, Arc<Server>)>,
+    templates: Vec<(Pattern, Arc<Server>)>,
     /// One server alone, under its own names: nothing is ever rewritten.
     transparent: bool,
 }
@@ -65,7 +64,7 @@ impl Routes {
         for resource in resources {
             listed.entry(resource.uri.clone()).or_insert_with(|| resource.server.clone());
         }
-        let templates = templates.iter().filter_map(|template| Some((pattern(&template.uri)?, template.server.clone()))).collect();
+        let templates = templates.iter().filter_map(|template| Some((Pattern::new(&template.uri)?, template.server.clone()))).collect();
         Self { servers, listed, templates, transparent }
     }
 
@@ -118,18 +117,23 @@ fn unwrapped(text: &str) -> Option<(&str, String)> {
     rest.split_once('/').map(|(server, own)| (server, format!("{APP_SCHEME}{own}")))
 }
 
-/// A pattern for the URIs of a template (RFC 6570): each expression stands for any text. It only finds the server, which then decides
-/// itself; a template that does not fit the limits of a pattern routes nothing.
-fn pattern(template: &str) -> Option<Glob> {
-    let mut text = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, behind)) = rest.split_once('{') {
-        text.push_str(before);
-        text.push('*');
-        rest = behind.split_once('}')?.1;
+/// What the URIs of a template begin and end with (RFC 6570). It only finds the server, which then decides itself.
+struct Pattern {
+    prefix: Box<str>,
+    suffix: Box<str>,
+}
+
+impl Pattern {
+    /// `None` for a template that does not say at least a scheme: it would draw everything to its server.
+    fn new(template: &str) -> Option<Self> {
+        let (prefix, rest) = template.split_once('{').unwrap_or((template, ""));
+        let suffix = rest.rsplit_once('}').map_or("", |(_, suffix)| suffix);
+        prefix.contains(':').then(|| Self { prefix: prefix.into(), suffix: suffix.into() })
     }
-    text.push_str(rest);
-    Glob::parse(&text).ok()
+
+    fn matches(&self, uri: &str) -> bool {
+        uri.len() >= self.prefix.len() + self.suffix.len() && uri.starts_with(&*self.prefix) && uri.ends_with(&*self.suffix)
+    }
 }
 
 #[cfg(test)]
@@ -148,11 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_a_pattern_of_its_literal_parts() {
-        let matches = |template: &str, uri: &str| pattern(template).is_some_and(|pattern| pattern.matches(uri));
+    fn a_template_is_known_by_its_ends() {
+        let matches = |template: &str, uri: &str| Pattern::new(template).is_some_and(|pattern| pattern.matches(uri));
         assert!(matches("test://template/{id}/data", "test://template/7/data"));
         assert!(matches("file:///{+path}", "file:///a/b"));
         assert!(!matches("test://template/{id}/data", "test://other/7/data"));
-        assert!(!matches("test://{broken", "test://x"));
+        assert!(!matches("a://{x}/a", "a://a") && !matches("{+x}", "a://a") && !matches("a{x}", "a://a"));
     }
 }

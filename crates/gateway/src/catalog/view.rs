@@ -142,7 +142,8 @@ impl View {
     /// The reading of the resource that is called `uri` in this view. Whether the agent may is decided as for every tool.
     pub(crate) fn resource(&self, uri: &str) -> Option<Arc<Tool>> {
         let (server, own) = self.routes.find(uri)?;
-        Some(Arc::new(Tool::reading(server, uri, &own)))
+        // Rules, rates and approvals know a resource by its own URI, whatever it is called in this view.
+        Some(Arc::new(Tool::reading(server, &own, &own)))
     }
 
     pub(crate) fn routes(&self) -> &Routes {

@@ -24,6 +24,8 @@ use crate::stream::event_stream;
 const FRAMES_QUEUED_MAX: usize = 16;
 /// How often a session's row is looked at for resources that were added on another replica, or for its end.
 const SESSION_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A client that takes nothing for so long is not listening any more.
+const DELIVERY_MAX: Duration = Duration::from_secs(3);
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -39,7 +41,7 @@ pub(crate) async fn modern(gateway: &Gateway, asked: Asked) -> Response<AnswerBo
         let (id, era) = (asked.id.clone(), asked.era);
         let result = subscribed(&gateway, asked, &frames).await;
         // A client that is gone needs no last word.
-        let _ = frames.send(Answer::rendered(id, era, result).into_frame()).await;
+        deliver(&frames, Answer::rendered(id, era, result).into_frame()).await;
         drop(place);
     });
     event_stream(AnswerBody::standing(receiver))
@@ -84,21 +86,24 @@ fn take_place(caller: &Caller) -> Result<OwnedSemaphorePermit, RpcError> {
 /// Acknowledges, then sends what changes. Gives the last result.
 async fn subscribed(gateway: &Gateway, asked: Asked, frames: &mpsc::Sender<Frame>) -> Json {
     let id = id_json(&asked.id);
-    let mut listener = Listener::start(&asked.caller, &asked.lens, wanted(&asked)).await;
+    let mut stopping = gateway.stop_signal();
+    let mut listener = tokio::select! {
+        listener = Listener::start(&asked.caller, &asked.lens, gateway.mask(), wanted(&asked)) => listener,
+        () = stopped(&mut stopping) => return ended(&id),
+    };
     let honoured = honoured(listener.wanted());
     let own = encode::object(&[(SUBSCRIPTION_ID, &id)]);
     let params = encode::object(&[("notifications", &honoured), ("_meta", &own)]);
     let acknowledged = encode::notification(method::LISTEN_ACKNOWLEDGED, Some(&params));
-    let mut stopping = gateway.stop_signal();
     // Nothing to wait for: the stream would stand for ever and say nothing.
-    let mut open = honoured.members().next().is_some() && frames.send(acknowledged.clone()).await.is_ok();
+    let mut open = honoured.members().next().is_some() && deliver(frames, acknowledged.clone()).await;
     if !open {
-        let _ = frames.send(acknowledged).await;
+        deliver(frames, acknowledged).await;
     }
     while open {
         open = tokio::select! {
             news = listener.next() => match news {
-                Some(news) => frames.send(tagged(news, &own)).await.is_ok(),
+                Some(news) => deliver(frames, tagged(news, &own)).await,
                 None => false,
             },
             () = asked.cancel.cancelled() => false,
@@ -106,29 +111,40 @@ async fn subscribed(gateway: &Gateway, asked: Asked, frames: &mpsc::Sender<Frame
             () = stopped(&mut stopping) => false,
         };
     }
+    ended(&id)
+}
+
+/// The last result of a subscription.
+fn ended(id: &Json) -> Json {
     let info = Json::from_static(SERVER_INFO);
-    let meta = encode::object(&[(SUBSCRIPTION_ID, &id), (SERVER_INFO_KEY, &info)]);
+    let meta = encode::object(&[(SUBSCRIPTION_ID, id), (SERVER_INFO_KEY, &info)]);
     encode::object(&[("resultType", &Json::from_static("\"complete\"")), ("_meta", &meta)])
 }
 
 async fn follow_session(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens, session: &str, frames: &mpsc::Sender<Frame>) {
     let everything = Wanted { tools: true, prompts: true, resources: true, uris: Vec::new() };
-    let mut listener = Listener::start(caller, lens, everything).await;
+    let mut listener = Listener::start(caller, lens, gateway.mask(), everything).await;
+    let mut asked: Vec<String> = Vec::new();
     let mut look = interval(SESSION_LOOK_EVERY);
     let mut stopping = gateway.stop_signal();
     loop {
         tokio::select! {
             news = listener.next() => {
                 let Some(News { method, params }) = news else { return };
-                if frames.send(encode::notification(method, params.as_ref())).await.is_err() {
+                if !deliver(frames, encode::notification(method, params.as_ref())).await {
                     return;
                 }
             }
             _ = look.tick() => {
                 match gateway.store().sessions().get(caller.scope(), session).await {
                     Ok(Some(row)) => {
-                        if row.state.subscriptions != listener.wanted().uris {
-                            listener.watch(row.state.subscriptions.clone()).await;
+                        // What was refused once is not asked for again until the client changes something.
+                        if row.state.subscriptions != asked {
+                            asked.clone_from(&row.state.subscriptions);
+                            tokio::select! {
+                                () = listener.watch(asked.clone()) => {}
+                                () = stopped(&mut stopping) => return,
+                            }
                         }
                     }
                     Ok(None) => return,
@@ -140,6 +156,11 @@ async fn follow_session(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens, se
             () = stopped(&mut stopping) => return,
         }
     }
+}
+
+/// Gives a frame to a client; `false` when he is gone or does not read.
+async fn deliver(frames: &mpsc::Sender<Frame>, frame: Frame) -> bool {
+    matches!(tokio::time::timeout(DELIVERY_MAX, frames.send(frame)).await, Ok(Ok(())))
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {

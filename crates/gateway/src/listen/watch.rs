@@ -4,37 +4,50 @@ use std::sync::Arc;
 
 use bailiwick_mcp::client::Notice;
 use bailiwick_mcp::{Json, method};
-use tokio::sync::{broadcast::error::RecvError, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError, mpsc};
 use tokio::task::JoinHandle;
 
 use super::News;
 use crate::bailiwick::Bailiwick;
 use crate::catalog::{View, admits};
+use crate::mask::Mask;
 use crate::servers::Server;
+
+/// Longest parameters of an update that are passed on; a listener that does not read holds some dozens of them.
+const PARAMS_BYTES_MAX: usize = 4 << 10;
+
+/// Where updates go.
+pub(super) struct Ear {
+    pub(super) tell: mpsc::Sender<News>,
+    pub(super) mask: Arc<Mask>,
+}
 
 /// A subscription at a server; ends when dropped.
 pub(super) struct Watch {
     server: Arc<Server>,
     own: String,
     task: JoinHandle<()>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Watch {
     /// Subscribes at the server behind `uri`. `None` when the agent may not read it, or the server does not tell of it.
-    pub(super) async fn start(bailiwick: &Bailiwick, view: &View, uri: &str, tell: &mpsc::Sender<News>) -> Option<Self> {
+    pub(super) async fn start(bailiwick: &Bailiwick, view: &View, uri: &str, ear: &Ear) -> Option<Self> {
         let (server, own) = view.routes().find(uri)?;
         if !admits(bailiwick.rules(), server, &own) {
             return None;
         }
+        let place = bailiwick.watches().clone().try_acquire_owned().ok()?;
         let (server, own) = (server.clone(), own.into_owned());
         // Before the subscription, so that no notice falls between.
         let mut notices = server.upstream().notices();
         tokio::time::timeout(server.timeout(), server.upstream().subscribe(&own)).await.ok()?.ok()?;
-        let (tell, shown, wanted) = (tell.clone(), Json::from_text(uri), own.clone());
+        let (tell, mask) = (ear.tell.clone(), ear.mask.clone());
+        let (shown, wanted) = (Json::from_text(uri), own.clone());
         let task = tokio::spawn(async move {
             loop {
                 let params = match notices.recv().await {
-                    Ok(Notice::ResourceUpdated { uri, params }) if *uri == *wanted => params.edit(&[], &[("uri", &shown)]),
+                    Ok(Notice::ResourceUpdated { uri, params }) if *uri == *wanted => told(params, &shown, &mask),
                     // Whatever was missed, this may have been among it.
                     Ok(Notice::Reopened) | Err(RecvError::Lagged(_)) => bailiwick_mcp::encode::object(&[("uri", &shown)]),
                     Ok(_) => continue,
@@ -44,8 +57,17 @@ impl Watch {
                 let _ = tell.try_send(News { method: method::RESOURCE_UPDATED, params: Some(params) });
             }
         });
-        Some(Self { server, own, task })
+        Some(Self { server, own, task, _place: place })
     }
+}
+
+/// What the client hears: what the server said, unless that is long or holds what must not be shown.
+fn told(params: Json, shown: &Json, mask: &Mask) -> Json {
+    let bare = || bailiwick_mcp::encode::object(&[("uri", shown)]);
+    if params.len() > PARAMS_BYTES_MAX {
+        return bare();
+    }
+    mask.clean(params).map_or_else(|_| bare(), |params| params.edit(&[], &[("uri", shown)]))
 }
 
 impl Drop for Watch {

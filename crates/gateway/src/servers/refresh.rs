@@ -20,6 +20,12 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pause between two discoveries, whatever the server announces.
 const RELIST_PAUSE_MIN: Duration = Duration::from_millis(200);
+/// Largest definition of a prompt, a resource or a template. Tools have limits of their own.
+const DEFINITION_BYTES_MAX: usize = 16 << 10;
+/// All prompts, resources and templates of one server together: every agent's lists hold them.
+const OFFER_BYTES_MAX: usize = 4 << 20;
+/// Templates of one server; each is compared with every URI that is looked for.
+const TEMPLATES_MAX: usize = 200;
 /// How often a healthy server is listed again although it announced no change.
 const RELIST_EVERY: Duration = Duration::from_secs(300);
 
@@ -34,6 +40,34 @@ struct Found {
     is_legacy: bool,
     /// The revision spoken with it.
     revision: &'static str,
+}
+
+impl Found {
+    /// Without secrets, and without what is too large to be shown to every agent. What is left out is named in the log.
+    fn masked(mut self, mask: &Mask) -> Self {
+        for (list, kind) in
+            [(&mut self.tools, "tool"), (&mut self.prompts, "prompt"), (&mut self.resources, "resource"), (&mut self.templates, "template")]
+        {
+            let max = if kind == "tool" { usize::MAX } else { DEFINITION_BYTES_MAX };
+            let before = list.len();
+            list.retain(|definition| definition.len() <= max);
+            if list.len() < before {
+                warn!(kind, left_out = before - list.len(), max, "definitions that are too large are left out");
+            }
+            let clean = |definition: Json| mask.clean(definition).ok();
+            *list = std::mem::take(list).into_iter().filter_map(clean).collect();
+        }
+        let mut left = OFFER_BYTES_MAX;
+        for list in [&mut self.prompts, &mut self.resources, &mut self.templates] {
+            list.retain(|definition| {
+                let fits = definition.len() <= left;
+                left -= if fits { definition.len() } else { 0 };
+                fits
+            });
+        }
+        self.templates.truncate(TEMPLATES_MAX);
+        self
+    }
 }
 
 impl Server {
@@ -85,7 +119,7 @@ impl Server {
     async fn discover(self: &Arc<Self>, mask: &Mask) -> Result<bool, String> {
         let limit = self.settings.discovery_timeout;
         let found = tokio::time::timeout(limit, self.find()).await.map_err(|_| format!("no list within {} s", limit.as_secs()))?;
-        found.map(|found| self.adopt(found)).map_err(|fault| mask.clean_text(&fault.detail).into_owned())
+        found.map(|found| self.adopt(found.masked(mask))).map_err(|fault| mask.clean_text(&fault.detail).into_owned())
     }
 
     /// Asks for everything that the server says it has. Tools are asked for in any case: some servers have them and do not say so.
@@ -148,7 +182,7 @@ impl Server {
             offer.prompts.push(Arc::new(admit_prompt(self, &served, &original, definition)));
         }
         let parts = [(&found.resources, "uri", &mut offer.resources), (&found.templates, "uriTemplate", &mut offer.templates)];
-        for (definitions, member, admitted) in parts {
+        for (definitions, member, admitted) in parts.into_iter().filter(|_| self.offers_resources()) {
             for definition in definitions {
                 match admit_resource(self, definition, member) {
                     Ok(resource) => admitted.push(Arc::new(resource)),
@@ -182,6 +216,11 @@ impl Server {
         let before = self.offer();
         self.offer.store(Arc::new(Offer { failure: Some(failure), ..Offer::clone(&before) }));
         before.failure.is_none()
+    }
+
+    /// A manifest that names this server's tools one by one gives nothing that it does not name.
+    fn offers_resources(&self) -> bool {
+        self.settings.proxy.as_ref().is_none_or(|proxy| proxy.allow.is_empty())
     }
 
     /// Whether the manifest that names this server lets the tool through; always, for a server of the gateway.

@@ -43,6 +43,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) questions: Option<mpsc::Sender<Question>>,
     /// Whether log messages without an owner are for this request.
     pub(crate) wants_logs: bool,
+    /// Whose call it is; none for requests of our own.
+    pub(crate) owner: Option<u64>,
     /// Whether doing it twice does no harm, so that it may be sent again when the connection broke.
     pub(crate) replayable: bool,
     /// A subscription: it stays open, and takes no place among the requests.
@@ -66,6 +68,7 @@ impl<'a> Ask<'a> {
             events: None,
             questions: None,
             wants_logs: false,
+            owner: None,
             replayable: false,
             standing: false,
             acknowledged: None,

@@ -101,7 +101,7 @@ impl HttpWire {
     /// Sends a request and waits for its answer.
     pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Reply, UpstreamFault> {
         let sent = AtomicBool::new(false);
-        let _asker = self.askers.enter(ask.id, ask.questions.as_ref());
+        let _asker = self.askers.enter(ask.id, ask.owner, ask.questions.as_ref());
         let mut withdrawal = Withdrawal { wire: self, ask, sent: &sent, answered: false };
         let result = within(ask, || sent.load(Ordering::Relaxed), self.exchange(ask, &sent)).await;
         withdrawal.answered = !matches!(&result, Err(UpstreamFault { kind: FaultKind::Timeout | FaultKind::Cancelled, .. }));

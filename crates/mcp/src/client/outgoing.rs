@@ -38,6 +38,9 @@ pub struct Outgoing<'a> {
     /// Where a legacy server's questions go; without it, or when the channel is full, they are answered with -32601. A modern server
     /// answers `input_required` instead, which is a result.
     pub questions: Option<mpsc::Sender<Question>>,
+    /// Whose call it is; any number. As soon as calls of two owners have been sent in one session, what the server says on a stream of all of
+    /// them (questions, log messages) is nobody's any more: it might be meant for the other.
+    pub owner: u64,
     /// The caller's word that he no longer wants it. Dropping the future of the call says the same.
     pub cancel: &'a Cancel,
 }

@@ -82,9 +82,30 @@ impl Open {
     }
 }
 
+/// Whose calls were sent in one session or to one child.
+#[derive(Debug, Default)]
+pub(crate) struct Owners {
+    first: Option<u64>,
+    /// There was more than one. It stays so: a late word may be meant for anybody.
+    pub(crate) several: bool,
+}
+
+impl Owners {
+    pub(crate) fn note(&mut self, owner: Option<u64>) {
+        let Some(owner) = owner else { return };
+        self.several |= *self.first.get_or_insert(owner) != owner;
+    }
+}
+
 /// The calls on their way that take questions.
 #[derive(Debug, Default)]
-pub(crate) struct Askers(Mutex<HashMap<u64, mpsc::Sender<Question>>>);
+pub(crate) struct Askers(Mutex<OpenAskers>);
+
+#[derive(Debug, Default)]
+struct OpenAskers {
+    calls: HashMap<u64, mpsc::Sender<Question>>,
+    owners: Owners,
+}
 
 /// One call among them; leaves when dropped.
 pub(crate) struct Asker<'a> {
@@ -93,29 +114,34 @@ pub(crate) struct Asker<'a> {
 }
 
 impl Askers {
-    /// Enters the call `id`, if it takes questions.
-    pub(crate) fn enter(&self, id: u64, questions: Option<&mpsc::Sender<Question>>) -> Option<Asker<'_>> {
-        let questions = questions?.clone();
-        self.open().insert(id, questions);
+    /// Enters the call `id`; it has a place if it takes questions.
+    pub(crate) fn enter(&self, id: u64, owner: Option<u64>, questions: Option<&mpsc::Sender<Question>>) -> Option<Asker<'_>> {
+        owner?;
+        let mut open = self.open();
+        open.owners.note(owner);
+        open.calls.insert(id, questions?.clone());
         Some(Asker { askers: self, id })
     }
 
-    /// Where the only call that takes questions wants them.
+    /// Where the only call that takes questions wants them; nowhere, when calls of several owners were sent.
     pub(crate) fn only(&self) -> Option<mpsc::Sender<Question>> {
         let open = self.open();
-        let mut all = open.values();
+        if open.owners.several {
+            return None;
+        }
+        let mut all = open.calls.values();
         let first = all.next();
         if all.next().is_some() { None } else { first.cloned() }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Question>>> {
+    fn open(&self) -> MutexGuard<'_, OpenAskers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Asker<'_> {
     fn drop(&mut self) {
-        self.askers.open().remove(&self.id);
+        self.askers.open().calls.remove(&self.id);
     }
 }
 

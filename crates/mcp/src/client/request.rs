@@ -28,6 +28,8 @@ pub(super) struct Request<'a> {
     pub(super) events: Option<&'a mpsc::Sender<Event>>,
     pub(super) questions: Option<&'a mpsc::Sender<Question>>,
     pub(super) wants_logs: bool,
+    /// None for requests of our own.
+    pub(super) owner: Option<u64>,
     pub(super) replayable: bool,
 }
 
@@ -49,6 +51,7 @@ impl<'a> Request<'a> {
             events: None,
             questions: None,
             wants_logs: false,
+            owner: None,
             replayable: true,
         }
     }
@@ -85,6 +88,7 @@ impl<'a> Request<'a> {
             // A modern server must not ask (reference, protocol section 2.1).
             questions: self.questions.filter(|_| !modern).cloned(),
             wants_logs: self.wants_logs,
+            owner: self.owner,
             replayable: self.replayable,
             standing: false,
             acknowledged: None,

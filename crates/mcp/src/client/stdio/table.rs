@@ -10,7 +10,7 @@ use super::writer::Line;
 use crate::client::ask::{Ask, Event};
 use crate::client::fault::{FaultKind, UpstreamFault};
 use crate::client::notice::pass_on;
-use crate::client::question::{Open as Questions, Question};
+use crate::client::question::{Open as Questions, Owners, Question};
 use crate::json::Json;
 use crate::message::Request;
 
@@ -26,6 +26,7 @@ struct Open {
     waiting: HashMap<u64, Waiter>,
     /// Why nothing more will come.
     ended: Option<Arc<str>>,
+    owners: Owners,
 }
 
 struct Waiter {
@@ -80,6 +81,7 @@ impl Table {
         if let Some(reason) = &open.ended {
             return Err(UpstreamFault::unsent(FaultKind::Closed, reason.to_string()));
         }
+        open.owners.note(ask.owner);
         open.waiting.insert(ask.id, waiter);
         Ok((Place { table: self, id: ask.id, ticket }, outcome))
     }
@@ -164,8 +166,11 @@ impl Table {
 }
 
 impl Open {
-    /// The only request of a kind, when there is exactly one.
+    /// The only request of a kind, when there is exactly one and the child has served one owner only.
     fn only(&mut self, kind: impl Fn(&Waiter) -> bool) -> Option<&mut Waiter> {
+        if self.owners.several {
+            return None;
+        }
         let mut found = self.waiting.values_mut().filter(|waiter| kind(waiter));
         found.next().filter(|_| found.next().is_none())
     }
