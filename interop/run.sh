@@ -1,10 +1,12 @@
 #!/bin/sh
 # Checks Bailiwick against published MCP clients and servers.
 #
-#   interop/run.sh              everything
+#   interop/run.sh              clients and upstreams
 #   interop/run.sh clients      `bailiwick run` over stdio against the official SDK clients
 #   interop/run.sh upstreams    `bailiwick serve` in front of published servers
 #   interop/run.sh proof        the clients alone against a published server, without Bailiwick
+#   interop/run.sh matrix       every client against every server through `bailiwick serve`, in every feature; arguments of matrix/run.py
+#   interop/run.sh matrix --direct   the same without Bailiwick
 #
 # BAILIWICK                the program; built from this tree when unset
 # BAILIWICK_INTEROP_CACHE  where the SDKs are installed (default: ~/.cache/bailiwick/interop)
@@ -17,6 +19,8 @@ mkdir -p "$cache"
 log=$cache/install.log
 : > "$log"
 
+# Whether the gateway is left out.
+direct() { case " $* " in *" --direct "*) true ;; *) false ;; esac }
 fail() { echo "interop: $1" >&2; tail -n 15 "$log" >&2; exit 1; }
 
 for version in 2.3.0 1.30.0; do
@@ -38,14 +42,26 @@ if ! cmp -s "$here/clients/package-lock.json" "$node/package-lock.json" || [ ! -
     touch "$node/complete"
 fi
 # Modules are looked up from the place of the importing file.
+mkdir -p "$node/matrix"
 cp "$here"/clients/*.mjs "$node/"
+cp "$here"/matrix/clients/*.mjs "$node/matrix/"
 
-(cd "$here/clients/rmcp" && CARGO_TARGET_DIR="$cache/rmcp" cargo build --quiet --locked) >> "$log" 2>&1 || fail "cargo build of the rmcp client failed"
+if [ "${1:-}" = matrix ]; then
+    programs=$here/matrix/rmcp build=$cache/matrix-rmcp
+else
+    programs=$here/clients/rmcp build=$cache/rmcp
+fi
+(cd "$programs" && CARGO_TARGET_DIR="$build" cargo build --quiet --locked) >> "$log" 2>&1 || fail "cargo build in $programs failed"
 
-if [ -z "${BAILIWICK:-}" ] && [ "${1:-}" != proof ]; then
+if [ -z "${BAILIWICK:-}" ] && [ "${1:-}" != proof ] && ! direct "$@"; then
     target=${CARGO_TARGET_DIR:-$here/../target}
     (cd "$here/.." && cargo build --quiet --locked --package bailiwick --bin bailiwick) >> "$log" 2>&1 || fail "cargo build of bailiwick failed"
     BAILIWICK=$target/debug/bailiwick
 fi
 export BAILIWICK="${BAILIWICK:-}"
+if [ "${1:-}" = matrix ]; then
+    shift
+    direct "$@" || set -- --gateway "$BAILIWICK" "$@"
+    exec python3 "$here/matrix/run.py" --cache "$cache" "$@"
+fi
 exec python3 "$here/run.py" --cache "$cache" "$@"

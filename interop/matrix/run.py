@@ -8,8 +8,9 @@
     --cache DIR                     what `interop/run.sh` installed (default: ~/.cache/bailiwick/interop)
     --keep DIR                      where the plans and logs are kept
 
-A cell is ok, n/a (the client or the server has no such thing) or failed, with the reason below the table. Exit code 0 only when
-nothing failed.
+One table for each server: a line for each step, a column for each client. A cell is ok, n/a or failed, with the reason below the table.
+All steps are walked through twice: at the endpoint of all servers, where names have a prefix, and at the one that shows this server under
+its own names (the line `own names`). Exit code 0 only when nothing failed.
 """
 import argparse
 import collections
@@ -34,13 +35,13 @@ CLIENT_SECONDS = 150
 OBSERVE = HERE / "servers/observe.mjs"
 
 Client = collections.namedtuple("Client", "name era command")
-# `kind` says which steps fit; `command` ends with `stdio` or a port; `era` is how the gateway is told to speak to it.
+# `kind` says which steps fit; `era` is how the gateway shall speak to it: it is told so where the server speaks both, and finds out itself
+# that a server has the older one only.
 Server = collections.namedtuple("Server", "name kind transport era command env")
 
 STEPS = [
     "open", "tools", "call", "prompt", "resource", "template", "completion", "template completion", "progress", "cancel", "list change", "ask",
 ]
-OWN_NAMES = ["open", "tools", "call", "prompt", "resource", "template", "completion"]
 PARKED = "an older server that asks a client of 2026-07-28 is refused for now"
 
 
@@ -79,14 +80,14 @@ def observed(work, name):
     return work / f"{name}.observed"
 
 
-def steps(client, server, number):
+def steps(server, label):
     """The parts of a plan: what each step asks for, and what the server itself must have answered."""
     wrapped = lambda uri: f"bailiwick://{server.name}/{uri}"
     asked = {"tool": "ask", "arguments": {}, "text": "Hello, Ada!"}
     if server.kind == "everything":
         asked = {"tool": "trigger-elicitation-request", "arguments": {}, "text": "- Name: Ada"}
-        added = f"demo://resource/session/extra-{number}"
-        file = {"name": f"extra-{number}", "data": "data:text/plain;base64,aGVsbG8=", "outputType": "resourceLink"}
+        added = f"demo://resource/session/extra-{label}"
+        file = {"name": f"extra-{label}", "data": "data:text/plain;base64,aGVsbG8=", "outputType": "resourceLink"}
         text, page = "demo://resource/dynamic/text/{resourceId}", "demo://resource/static/document/architecture.md"
         parts = {
             "tools": {"has": ["echo", "get-sum", "trigger-long-running-operation"]},
@@ -102,7 +103,7 @@ def steps(client, server, number):
         }
     else:
         prefix = f"{server.name}__"
-        plan, item, new = "note://plan", "item://{id}/text", f"extra_{number}"
+        plan, item, new = "note://plan", "item://{id}/text", f"extra_{label}"
         parts = {
             "tools": {"has": ["ask", "echo", "grow", "steps", "wait"]},
             "call": {"tool": "echo", "arguments": {"message": "hello"}, "text": "Echo: hello"},
@@ -118,18 +119,21 @@ def steps(client, server, number):
     return {"open": {}, **parts, "ask": asked}
 
 
-def missing(client, server):
-    """Why a step has no place in a cell."""
-    if server.era == "legacy" and client.era == "modern":
-        return {"ask": PARKED}
-    return {}
+def judged(client, server, step, why):
+    """(word, reason) of a step; `why` is what failed. The one known restriction counts only when the gateway says so itself."""
+    if why is None:
+        return "ok", None
+    refused = "input_required: the server needs an answer of the user or the model" in why
+    if step == "ask" and client.era == "modern" and server.era == "legacy" and refused:
+        return "n/a", PARKED
+    return "failed", " ".join(why.split())
 
 
 def write_config(work, port, served):
     config = {
         "listen": f"127.0.0.1:{port}", "auth": "none", "state_dir": str(work / "state"), "manifests": [str(work / "matrix.yml")],
         "log": {"filter": "debug"}, "shutdown": {"ready_delay_seconds": 0, "drain_seconds": 1},
-        "servers": {server.name: {**entry, "trust": "first_party", "era": server.era} for server, entry in served},
+        "servers": {server.name: {**entry, "trust": "first_party", "era": "auto" if server.kind == "everything" else server.era} for server, entry in served},
     }
     manifest = {"agent_type": "matrix", "description": "Everything of every server.", "servers": {server.name: {} for server, _ in served}}
     # JSON is YAML.
@@ -206,24 +210,25 @@ def run_client(client, server, endpoint, parts, work, label):
     return {step: results[step] if step in results else f"not reached: {broken}" for step in parts}
 
 
-def cell(client, server, endpoint, work, number):
+def cell(args, client, server, endpoint, work, number):
     """step -> (word, reason) of one client and one server."""
-    none = missing(client, server)
-    every = {step: part for step, part in steps(client, server, number).items() if step not in none}
-    found = {step: ("n/a", reason) for step, reason in none.items()}
-    results = run_client(client, server, endpoint(server, False), every, work, f"{number}")
-    found.update({step: ("failed", why) if why else ("ok", None) for step, why in results.items()})
-    results = run_client(client, server, endpoint(server, True), {step: every[step] for step in OWN_NAMES}, work, f"{number}-own")
-    bad = [f"{step}: {why}" for step, why in results.items() if why]
-    found["own names"] = ("failed", "; ".join(bad)) if bad else ("ok", None)
+    found = {}
+    for own in (False,) if args.direct else (False, True):
+        label = f"{number}{'o' if own else ''}"
+        results = run_client(client, server, endpoint(server, own), steps(server, label), work, label)
+        words = {step: judged(client, server, step, why) for step, why in results.items()}
+        if own:
+            bad = [f"{step}: {why}" for step, (word, why) in words.items() if word == "failed"]
+            words = {"own names": ("failed", "; ".join(bad)) if bad else ("ok", None)}
+        found.update(words)
     return found
 
 
 def print_table(server, rows):
-    """`rows`: [(client, cell)]; one table for each server: a line for each step, a column for each client."""
+    """`rows`: [(client, cell)]."""
     heads = [[client.name, client.era] for client, _ in rows]
     widths = [max(len(word) for word in head) for head in heads]
-    steps_shown = [*STEPS, "own names"]
+    steps_shown = [step for step in (*STEPS, "own names") if any(step in cell for _, cell in rows)]
     first = max(map(len, steps_shown))
     line = lambda head, words: "  ".join([head.ljust(first), *(word.ljust(width) for word, width in zip(words, widths))]).rstrip()
     print(f"\n{server.name} (spoken to as {server.era})")
@@ -280,14 +285,13 @@ def main():
         with endpoints(args, work, chosen) as endpoint:
             for server in chosen:
                 rows = []
-                for client in asked:
-                    if args.direct and server.era != client.era:
-                        continue
+                for client in [one for one in asked if not args.direct or one.era == server.era]:
                     number += 1
-                    rows.append((client, cell(client, server, endpoint, work, number)))
-                print_table(server, rows)
+                    rows.append((client, cell(args, client, server, endpoint, work, number)))
+                if rows:
+                    print_table(server, rows)
                 words.update(word for _, found in rows for word, _ in found.values())
-    print(f"\n{words['ok']} passed, {words['failed']} failed, {words['n/a']} not applicable")
+    print(f"\nn/a {words['n/a']}")
     print(f"{words['ok']} passed, {words['failed']} failed")
     sys.exit(0 if words["ok"] and not words["failed"] else 1)
 

@@ -100,9 +100,14 @@ async def connect(plan):
             params = types.CancelledNotificationParams(requestId=number, reason="enough")
             await client.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
             await steps.observed(plan["observed"], "cancelled", ended)
+            # An answer that comes while its waiter is being cancelled ends the receiving loop of this SDK.
+            await asyncio.wait([running], timeout=2)
             running.cancel()
 
         async def change(part):
+            while not changes.empty():
+                changes.get_nowait()
+
             made = await client.call_tool(name(part["tool"]), part["arguments"])
             require(not made.isError, "a result that is no error", made.content)
             while await asyncio.wait_for(changes.get(), 10) != f"notifications/{part['kind']}/list_changed":

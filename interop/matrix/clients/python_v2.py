@@ -98,6 +98,9 @@ async def connect(plan):
             require(running.cancelled(), "the call to be cancelled", running)
 
         async def change(part):
+            while not changes.empty():
+                changes.get_nowait()
+
             async def grow(wait):
                 made = await client.call_tool(name(part["tool"]), part["arguments"])
                 require(not made.is_error, "a result that is no error", made.content)

@@ -21,8 +21,15 @@ const WORDS: [&str; 3] = ["Ada", "Adele", "Grace"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let [name, observed, place]: [String; 3] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "NAME FILE stdio|PORT")?;
-    let server = Server { name: name.into(), observed: observed.into(), added: Arc::default(), peers: Arc::default(), grown: broadcast::channel(16).0 };
+    let [name, observed, place]: [String; 3] =
+        std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "NAME FILE stdio|PORT")?;
+    let server = Server {
+        name: name.into(),
+        observed: observed.into(),
+        added: Arc::default(),
+        peers: Arc::default(),
+        grown: broadcast::channel(16).0,
+    };
     if place == "stdio" {
         server.serve(rmcp::transport::stdio()).await?.waiting().await?;
         return Ok(());
@@ -157,7 +164,7 @@ impl ServerHandler for Server {
     }
 
     async fn list_tools(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListToolsResult, ErrorData> {
-        parsed(self.tools())
+        complete(self.tools())
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: RequestContext<RoleServer>) -> Result<CallToolResponse, ErrorData> {
@@ -173,18 +180,22 @@ impl ServerHandler for Server {
     }
 
     async fn list_prompts(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListPromptsResult, ErrorData> {
-        parsed(json!({"prompts": [{"name": "greet", "arguments": [{"name": "who", "required": true}]}]}))
+        complete(json!({"prompts": [{"name": "greet", "arguments": [{"name": "who", "required": true}]}]}))
     }
 
     async fn get_prompt(&self, request: GetPromptRequestParams, _: RequestContext<RoleServer>) -> Result<GetPromptResponse, ErrorData> {
         let who = request.arguments.as_ref().and_then(|given| given.get("who")).map(|who| json!(who)).unwrap_or_default();
         let words = format!("Please greet {} from {}.", who.as_str().unwrap_or_default(), self.name);
-        let prompt: GetPromptResult = parsed(json!({"messages": [{"role": "user", "content": {"type": "text", "text": words}}]}))?;
+        let prompt: GetPromptResult = complete(json!({"messages": [{"role": "user", "content": {"type": "text", "text": words}}]}))?;
         Ok(prompt.into())
     }
 
-    async fn list_resources(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListResourcesResult, ErrorData> {
-        parsed(json!({"resources": [{"uri": "note://plan", "name": "plan", "mimeType": "text/plain"}]}))
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        complete(json!({"resources": [{"uri": "note://plan", "name": "plan", "mimeType": "text/plain"}]}))
     }
 
     async fn list_resource_templates(
@@ -192,28 +203,38 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        parsed(json!({"resourceTemplates": [{"uriTemplate": "item://{id}/text", "name": "item", "mimeType": "text/plain"}]}))
+        complete(json!({"resourceTemplates": [{"uriTemplate": "item://{id}/text", "name": "item", "mimeType": "text/plain"}]}))
     }
 
-    async fn read_resource(&self, request: ReadResourceRequestParams, _: RequestContext<RoleServer>) -> Result<ReadResourceResponse, ErrorData> {
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
         let item = request.uri.strip_prefix("item://").and_then(|rest| rest.strip_suffix("/text"));
         let words = match (request.uri.as_str(), item) {
             ("note://plan", _) => format!("The plan of {}", self.name),
             (_, Some(id)) => format!("Item {id} of {}", self.name),
             (other, None) => return Err(ErrorData::resource_not_found(format!("no resource {other}"), None)),
         };
-        let read: ReadResourceResult = parsed(json!({"contents": [{"uri": request.uri, "mimeType": "text/plain", "text": words}]}))?;
+        let read: ReadResourceResult = complete(json!({"contents": [{"uri": request.uri, "mimeType": "text/plain", "text": words}]}))?;
         Ok(read.into())
     }
 
     async fn complete(&self, request: CompleteRequestParams, _: RequestContext<RoleServer>) -> Result<CompleteResult, ErrorData> {
         let values: Vec<_> = WORDS.into_iter().filter(|word| word.starts_with(&request.argument.value)).collect();
-        parsed(json!({"completion": {"values": values, "total": values.len(), "hasMore": false}}))
+        complete(json!({"completion": {"values": values, "total": values.len(), "hasMore": false}}))
     }
 }
 
 fn text(words: String) -> CallToolResponse {
     CallToolResult::success(vec![ContentBlock::text(words)]).into()
+}
+
+/// A result; the SDK takes the word that it is complete out again for older clients.
+fn complete<T: serde::de::DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
+    value["resultType"] = json!("complete");
+    parsed(value)
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
