@@ -10,7 +10,6 @@ pub(crate) use door::{Standing, is_listen, legacy, modern, over_pipe};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use bailiwick_mcp::client::Notice;
 use bailiwick_mcp::{Json, method};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{mpsc, watch as channel};
@@ -49,8 +48,8 @@ pub(crate) struct Listener {
     wanted: Wanted,
     seen: Arc<View>,
     changes: channel::Receiver<u64>,
-    /// At the endpoint of one server: its own words, passed on whether or not anything really changed.
-    announced: Option<broadcast::Receiver<Notice>>,
+    /// At the endpoint of one server: its own words, passed on whether or not anything really changed, when the lists are those they mean.
+    announced: Option<broadcast::Receiver<&'static str>>,
     updates: mpsc::Receiver<News>,
     tell: mpsc::Sender<News>,
     watched: HashMap<String, Watch>,
@@ -67,7 +66,7 @@ impl Listener {
         let (caller, lens) = (caller.clone(), lens.clone());
         let (watched, waiting) = (HashMap::new(), VecDeque::new());
         let uris = wanted.uris.clone();
-        let announced = lens.as_ref().and_then(|_| seen.servers().first()).map(|server| server.upstream().notices());
+        let announced = lens.as_ref().and_then(|_| seen.servers().first()).map(|server| server.relisted());
         let mut listener = Self { caller, lens, wanted, seen, changes, announced, updates, tell, watched, waiting };
         listener.watch(uris).await;
         listener
@@ -100,16 +99,19 @@ impl Listener {
                 return Some(news);
             }
             tokio::select! {
-                news = self.updates.recv() => return news,
-                Some(news) = announcement(&mut self.announced) => {
-                    if self.wants(news) {
-                        return Some(News { method: news, params: None });
+                biased;
+                method = announcement(&mut self.announced) => {
+                    // What it means is most often a change that the views show too; it is told once.
+                    self.compare().await;
+                    if self.wants(method) && !self.waiting.iter().any(|news| news.method == method) {
+                        self.waiting.push_back(News { method, params: None });
                     }
                 }
                 changed = self.changes.changed() => {
                     changed.ok()?;
                     self.compare().await;
                 }
+                news = self.updates.recv() => return news,
             }
         }
     }
@@ -139,17 +141,14 @@ impl Listener {
     }
 }
 
-/// The next announcement of a list; `None` for other notices. Never, when nobody announces anything.
-async fn announcement(announced: &mut Option<broadcast::Receiver<Notice>>) -> Option<&'static str> {
-    let Some(notices) = announced else { return std::future::pending().await };
-    match notices.recv().await {
-        Ok(Notice::ToolsChanged) => Some(method::TOOLS_CHANGED),
-        Ok(Notice::PromptsChanged) => Some(method::PROMPTS_CHANGED),
-        Ok(Notice::ResourcesChanged) => Some(method::RESOURCES_CHANGED),
-        Ok(_) | Err(RecvError::Lagged(_)) => None,
-        Err(RecvError::Closed) => {
-            *announced = None;
-            None
+/// The next announcement of a list. Never, when nobody announces anything.
+async fn announcement(announced: &mut Option<broadcast::Receiver<&'static str>>) -> &'static str {
+    loop {
+        let Some(methods) = announced else { return std::future::pending().await };
+        match methods.recv().await {
+            Ok(method) => return method,
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => *announced = None,
         }
     }
 }

@@ -16,10 +16,13 @@ use bailiwick_mcp::Json;
 use bailiwick_mcp::client::Upstream;
 use bailiwick_model::config::Limits;
 use bailiwick_model::{OrgId, ServerName};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::catalog::{Rejected, Resource, Tool};
 use crate::limits::Places;
+
+/// Announcements of lists that a slow listener may lag behind before he misses some; there are three kinds, and the next one says the same.
+const RELISTED_QUEUED_MAX: usize = 16;
 
 /// What a server offers now.
 #[derive(Clone, Default)]
@@ -95,12 +98,14 @@ pub(crate) struct Server {
     places: Places,
     offer: ArcSwap<Offer>,
     settled: watch::Sender<bool>,
+    relisted: broadcast::Sender<&'static str>,
 }
 
 impl Server {
     pub(crate) fn new(settings: Settings, upstream: Upstream, limits: &Limits) -> Arc<Self> {
         let places = Places::new("server", limits.in_flight_per_upstream_max, limits);
-        Arc::new(Self { settings, upstream, places, offer: ArcSwap::default(), settled: watch::Sender::new(false) })
+        let relisted = broadcast::Sender::new(RELISTED_QUEUED_MAX);
+        Arc::new(Self { settings, upstream, places, offer: ArcSwap::default(), settled: watch::Sender::new(false), relisted })
     }
 
     pub(crate) fn name(&self) -> &ServerName {
@@ -135,6 +140,11 @@ impl Server {
     /// Waits until the first discovery has ended, well or not.
     pub(crate) async fn settled(&self) {
         let _ = self.settled.subscribe().wait_for(|done| *done).await;
+    }
+
+    /// The notifications with which the server says that a list changed, each after the list has been asked for again.
+    pub(crate) fn relisted(&self) -> broadcast::Receiver<&'static str> {
+        self.relisted.subscribe()
     }
 
     pub(crate) fn is_settled(&self) -> bool {

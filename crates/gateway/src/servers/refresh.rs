@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_mcp::client::{FaultKind, List, Notice, UpstreamFault};
-use bailiwick_mcp::{Era, Json};
+use bailiwick_mcp::{Era, Json, method};
 use bailiwick_model::ToolName;
 use bailiwick_model::name::{proxy_tool_name, served_names};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -36,14 +36,21 @@ impl Server {
     /// Watches the server until the task is ended.
     pub(crate) async fn watch(self: Arc<Self>, changes: Arc<Changes>, mask: Arc<Mask>) {
         let mut notices = self.upstream.notices();
+        let mut announced: Vec<&'static str> = Vec::new();
         let mut retry = RETRY_MIN;
         loop {
             // What was announced before the list is asked for is in it.
-            notices = notices.resubscribe();
+            for _ in 0..notices.len() {
+                note(&mut announced, notices.try_recv().ok().as_ref().and_then(list_changed));
+            }
             let pause = match self.discover(&mask).await {
                 Ok(changed) => {
                     if changed {
                         changes.bump();
+                    }
+                    for method in announced.drain(..) {
+                        // Without listeners there is nobody to tell.
+                        let _ = self.relisted.send(method);
                     }
                     retry = RETRY_MIN;
                     RELIST_EVERY
@@ -62,7 +69,7 @@ impl Server {
             // When the upstream is gone the timer alone keeps the rhythm.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = offer_changed(&mut notices) => {}
+                method = offer_changed(&mut notices) => note(&mut announced, method),
             }
         }
     }
@@ -188,14 +195,30 @@ impl Server {
     }
 }
 
-/// Waits for a word that a list may have changed. Never comes when the upstream is gone.
-async fn offer_changed(notices: &mut broadcast::Receiver<Notice>) {
+fn note(announced: &mut Vec<&'static str>, method: Option<&'static str>) {
+    announced.extend(method.filter(|method| !announced.contains(method)));
+}
+
+/// The notification behind a word about a list.
+fn list_changed(notice: &Notice) -> Option<&'static str> {
+    match notice {
+        Notice::ToolsChanged => Some(method::TOOLS_CHANGED),
+        Notice::PromptsChanged => Some(method::PROMPTS_CHANGED),
+        Notice::ResourcesChanged => Some(method::RESOURCES_CHANGED),
+        _ => None,
+    }
+}
+
+/// Waits for a word that a list may have changed, and gives it when the server said so itself. Never comes when the upstream is gone.
+async fn offer_changed(notices: &mut broadcast::Receiver<Notice>) -> Option<&'static str> {
     loop {
         match notices.recv().await {
-            Ok(Notice::ToolsChanged | Notice::PromptsChanged | Notice::ResourcesChanged | Notice::Reopened) | Err(RecvError::Lagged(_)) => {
-                return;
+            Ok(Notice::Reopened) | Err(RecvError::Lagged(_)) => return None,
+            Ok(notice) => {
+                if let Some(method) = list_changed(&notice) {
+                    return Some(method);
+                }
             }
-            Ok(_) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
         }
     }
