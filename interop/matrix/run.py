@@ -285,12 +285,11 @@ def main():
         with endpoints(args, work, chosen) as endpoint:
             for server in chosen:
                 rows = []
-                for client in asked:
-                    if args.direct and server.era != client.era:
-                        continue
+                for client in [one for one in asked if not args.direct or one.era == server.era]:
                     number += 1
                     rows.append((client, cell(args, client, server, endpoint, work, number)))
-                print_table(server, rows)
+                if rows:
+                    print_table(server, rows)
                 words.update(word for _, found in rows for word, _ in found.values())
     print(f"\nn/a {words['n/a']}")
     print(f"{words['ok']} passed, {words['failed']} failed")

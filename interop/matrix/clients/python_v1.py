@@ -100,6 +100,8 @@ async def connect(plan):
             params = types.CancelledNotificationParams(requestId=number, reason="enough")
             await client.send_notification(types.ClientNotification(types.CancelledNotification(params=params)))
             await steps.observed(plan["observed"], "cancelled", ended)
+            # An answer that comes while its waiter is being cancelled ends the receiving loop of this SDK.
+            await asyncio.wait([running], timeout=2)
             running.cancel()
 
         async def change(part):

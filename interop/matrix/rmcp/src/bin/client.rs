@@ -92,7 +92,8 @@ impl Run<'_> {
             }
             "tools" => {
                 let names = self.tools().await?;
-                let missing = part["has"].as_array().into_iter().flatten().filter_map(Value::as_str).find(|own| !names.contains(&self.name(own)));
+                let missing =
+                    part["has"].as_array().into_iter().flatten().filter_map(Value::as_str).find(|own| !names.contains(&self.name(own)));
                 require(missing.is_none(), format!("{missing:?} in the list"), names)
             }
             "call" => {

@@ -21,8 +21,15 @@ const WORDS: [&str; 3] = ["Ada", "Adele", "Grace"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let [name, observed, place]: [String; 3] = std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "NAME FILE stdio|PORT")?;
-    let server = Server { name: name.into(), observed: observed.into(), added: Arc::default(), peers: Arc::default(), grown: broadcast::channel(16).0 };
+    let [name, observed, place]: [String; 3] =
+        std::env::args().skip(1).collect::<Vec<_>>().try_into().map_err(|_| "NAME FILE stdio|PORT")?;
+    let server = Server {
+        name: name.into(),
+        observed: observed.into(),
+        added: Arc::default(),
+        peers: Arc::default(),
+        grown: broadcast::channel(16).0,
+    };
     if place == "stdio" {
         server.serve(rmcp::transport::stdio()).await?.waiting().await?;
         return Ok(());
@@ -183,7 +190,11 @@ impl ServerHandler for Server {
         Ok(prompt.into())
     }
 
-    async fn list_resources(&self, _: Option<PaginatedRequestParams>, _: RequestContext<RoleServer>) -> Result<ListResourcesResult, ErrorData> {
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
         complete(json!({"resources": [{"uri": "note://plan", "name": "plan", "mimeType": "text/plain"}]}))
     }
 
@@ -195,7 +206,11 @@ impl ServerHandler for Server {
         complete(json!({"resourceTemplates": [{"uriTemplate": "item://{id}/text", "name": "item", "mimeType": "text/plain"}]}))
     }
 
-    async fn read_resource(&self, request: ReadResourceRequestParams, _: RequestContext<RoleServer>) -> Result<ReadResourceResponse, ErrorData> {
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
         let item = request.uri.strip_prefix("item://").and_then(|rest| rest.strip_suffix("/text"));
         let words = match (request.uri.as_str(), item) {
             ("note://plan", _) => format!("The plan of {}", self.name),
