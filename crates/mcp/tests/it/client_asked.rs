@@ -124,6 +124,20 @@ async fn rounds_of_several_questions_and_the_time_they_take_count() {
 }
 
 #[tokio::test]
+async fn a_child_that_served_two_owners_asks_nobody_any_more() {
+    let server = Server::stdio(&asking("asks", form()));
+    let upstream = server.upstream();
+    let cancel = Cancel::new();
+    let (to, mut asked) = mpsc::channel(4);
+    // It may be this owner whom a later question is meant for.
+    upstream.call(Outgoing { owner: 7, ..ask("tools/call", Some("sleep"), &cancel) }).await.unwrap();
+    let result = upstream.call(Outgoing { questions: Some(to), owner: 8, ..ask("tools/call", Some("asks"), &cancel) }).await.unwrap();
+    assert_eq!(said(&result)["error"]["code"], -32601);
+    assert!(asked.try_recv().is_err());
+    upstream.close().await;
+}
+
+#[tokio::test]
 async fn a_child_that_asks_during_two_such_calls_asks_nobody() {
     let server = Server::stdio(&asking("asks", form()));
     let upstream = server.upstream();

@@ -282,6 +282,7 @@ pub fn outgoing<'a>(name: &'a str, arguments: &'a Json, cancel: &'a Cancel) -> O
         deadline: Duration::from_secs(10),
         events: None,
         questions: None,
+        owner: 0,
         cancel,
     }
 }

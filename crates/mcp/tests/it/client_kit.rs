@@ -91,6 +91,7 @@ pub fn ask<'a>(method: &'a str, name: Option<&'a str>, cancel: &'a Cancel) -> Ou
         deadline: Duration::from_secs(10),
         events: None,
         questions: None,
+        owner: 0,
         cancel,
     }
 }
