@@ -281,10 +281,9 @@ fn wanted_tool(definition: &str, server: &str, aggregated: bool, era: Era) -> Wa
     let mut wanted = Wanted::object(definition);
     if aggregated {
         let mut meta = member(definition, "_meta").map_or(Wanted::Object(Vec::new()), |meta| {
-            let meta = with(renamed(&meta, "ui/resourceUri", server), "ui", |ui| {
+            with(renamed(&meta, "ui/resourceUri", server), "ui", |ui| {
                 if ui.starts_with('{') { renamed(ui, "resourceUri", server) } else { Wanted::Bytes(ui.to_owned()) }
-            });
-            meta
+            })
         });
         meta.set_text("dev.bailiwick/originalName", "search");
         wanted.set_text("name", served_name(&ServerName::parse(server).unwrap(), "search", NAME_MAX).as_str());
