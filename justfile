@@ -40,6 +40,10 @@ interop *parts:
 bench *args:
     cargo run --release -p bailiwick-bench -- {{args}}
 
+# Every fuzz target, so many seconds each: just fuzz 120. Needs cargo-fuzz.
+fuzz *seconds:
+    fuzz/run.sh {{seconds}}
+
 # Gates of the performance reference; the harness's folder is the argument.
 gates harness="../shared/bench" *args:
     cargo build --release --locked
