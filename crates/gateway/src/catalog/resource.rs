@@ -93,7 +93,9 @@ impl Routes {
     /// What `server`'s own `uri` is called in this view; `None` when it keeps its name.
     pub(crate) fn shown(&self, server: &ServerName, uri: &str) -> Option<String> {
         let leads_home = || self.route(uri).is_some_and(|found| found.name() == server) && unwrapped(uri).is_none();
-        if self.transparent || self.servers.len() < 2 || leads_home() {
+        // What the agent may not read anyway keeps its name as well.
+        let readable = self.servers.iter().any(|known| known.name() == server);
+        if self.transparent || self.servers.len() < 2 || !readable || leads_home() {
             return None;
         }
         Some(match uri.strip_prefix(APP_SCHEME) {

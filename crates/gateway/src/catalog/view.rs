@@ -19,6 +19,9 @@ use super::resource::{Resource, Routes, admits};
 use super::{Origin, Tool};
 use crate::servers::Server;
 
+/// Stands for a URI that no list names: a grant that admits it admits more than what is listed.
+const ANY_URI: &str = "urn:any";
+
 /// Everything that may be seen, before the decision.
 #[derive(Default)]
 pub(crate) struct Stock {
@@ -101,7 +104,11 @@ impl View {
         let seen = |all: Vec<Arc<Resource>>| seen(settings, all);
         let (tools, prompts) = (Named::of(settings, tools), Named::of(settings, prompts));
         let (resources, templates) = (seen(resources), seen(templates));
-        let mut with_resources: Vec<Arc<Server>> = servers.iter().filter(|server| server.offer().announces("resources")).cloned().collect();
+        let readable = |server: &&Arc<Server>| {
+            let listed = resources.iter().chain(&templates).any(|resource| resource.server.name() == server.name());
+            server.offer().announces("resources") && (listed || admits(settings.rules, server, ANY_URI))
+        };
+        let mut with_resources: Vec<Arc<Server>> = servers.iter().filter(readable).cloned().collect();
         with_resources.sort_by(|a, b| a.name().cmp(b.name()));
         let routes = Routes::new(with_resources, &resources, &templates, settings.transparent);
         let unavailable: Vec<String> =

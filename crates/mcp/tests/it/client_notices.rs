@@ -1,5 +1,7 @@
 //! What changes at a server, and the resources that are watched.
 
+use std::time::Duration;
+
 use bailiwick_mcp::Json;
 use bailiwick_mcp::client::{Cancel, FaultKind, Outgoing};
 use bailiwick_testkit::upstream::{Act, Behaviour, Eras, FakeTool, FakeUpstream, News};
@@ -83,8 +85,14 @@ async fn a_modern_stream_is_replaced_without_a_gap_when_other_resources_are_want
     until(json!(["note://one", "note://two"])).await;
     fake.wait_for_listeners(1);
     assert!(fake.count("subscriptions/listen") <= 3, "changes are collected");
-    fake.update("note://two");
-    assert_eq!(next(&mut notices).await, r#"note://two {"uri":"note://two"}"#);
+    // The server has taken the request; a moment later it listens to it.
+    let heard = loop {
+        fake.update("note://two");
+        if let Ok(heard) = tokio::time::timeout(Duration::from_millis(100), next(&mut notices)).await {
+            break heard;
+        }
+    };
+    assert_eq!(heard, r#"note://two {"uri":"note://two"}"#);
     upstream.unsubscribe("note://one").await;
     upstream.unsubscribe("note://two").await;
     until(json!(["note://one"])).await;

@@ -43,6 +43,15 @@ pub(crate) struct Running {
     pub(crate) since: Instant,
     /// What callers are told when it hangs.
     pub(crate) what: &'static str,
+    /// Somebody has waited for it as long as anybody waits.
+    pub(crate) hung: bool,
+}
+
+impl Running {
+    /// Begins now.
+    pub(crate) fn begin(since: Instant, what: &'static str) -> Self {
+        Self { since, what, hung: false }
+    }
 }
 
 /// See the module.
@@ -117,7 +126,7 @@ impl Gate {
         if let Some(trouble) = &self.trouble {
             return Some(trouble.reason.clone());
         }
-        let hung = [self.writing, self.saving].into_iter().flatten().find(|r| r.since.elapsed() >= self.hang);
+        let hung = [self.writing, self.saving].into_iter().flatten().find(|r| r.hung || r.since.elapsed() >= self.hang);
         hung.map(|r| format!("{} hung", r.what))
     }
 
@@ -200,6 +209,13 @@ impl Gate {
         self.settled += 1;
         self.pending_bytes = self.pending_bytes.saturating_sub(entry.body.len());
         self.pending_rows = self.pending_rows.saturating_sub(usize::from(entry.row.is_some()));
+    }
+
+    /// A caller has waited as long as anybody waits: what runs at the moment is what he waited for.
+    pub(crate) fn gave_up(&mut self) {
+        for running in [&mut self.writing, &mut self.saving].into_iter().flatten() {
+            running.hung = true;
+        }
     }
 
     /// Bytes that wait for being written.

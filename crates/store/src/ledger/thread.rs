@@ -101,7 +101,7 @@ impl Shared {
         let (seq, len) = (state.written, state.written_len);
         let due = last || state.checkpoint_due(since);
         let tree = state.journal.as_ref().filter(|_| due).map(|j| j.tree().clone());
-        state.gate.saving = Some(Running { since, what: "fsync" });
+        state.gate.saving = Some(Running::begin(since, "fsync"));
         state.dirty = None;
         state.hurry = false;
         drop(state);
@@ -147,7 +147,7 @@ impl Shared {
     fn rotate<'a>(&'a self, mut state: Guard<'a>) -> Guard<'a> {
         let Some(mut journal) = state.journal.take() else { return state };
         let since = Instant::now();
-        state.gate.writing = Some(Running { since, what: "write" });
+        state.gate.writing = Some(Running::begin(since, "write"));
         drop(state);
         let result = journal.rotate(self.clock.now());
         let mut state = self.lock();

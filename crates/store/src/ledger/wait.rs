@@ -77,6 +77,7 @@ impl Waiting {
         let mut reason = None;
         self.door.with_gate(&mut |gate| {
             gate.withdraw(self.slot);
+            gate.gave_up();
             reason = gate.reason();
         });
         Unavailable::new(reason.unwrap_or_else(|| "the writer does not answer".to_owned()))

@@ -135,7 +135,7 @@ impl Shared {
         let Some(mut journal) = state.journal.take() else { return (state, Err(Unavailable::new("the ledger is busy"))) };
         let mut batch = state.gate.take_batch();
         let since = Instant::now();
-        state.gate.writing = Some(Running { since, what: "write" });
+        state.gate.writing = Some(Running::begin(since, "write"));
         drop(state);
         let first = journal.link().seq + 1;
         let mut bytes = 0;

@@ -83,7 +83,7 @@ async fn step(shared: &Shared, chain: &mut Chain, queue: &mut VecDeque<Pending>)
 
 async fn write(shared: &Shared, chain: &mut Chain, queue: &mut VecDeque<Pending>) -> StoreResult<()> {
     let since = Instant::now();
-    shared.with(|state| state.gate.writing = Some(Running { since, what: "database write" }));
+    shared.with(|state| state.gate.writing = Some(Running::begin(since, "database write")));
     if chain.wants_begin() {
         chain.stage_begin(shared.clock.now());
         chain.commit(false).await?;
