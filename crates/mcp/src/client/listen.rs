@@ -26,6 +26,8 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(120);
 /// A stream that lasted so long counts as having worked.
 const WORKED_AFTER: Duration = Duration::from_secs(30);
+/// A stream that has been replaced is read on for so long.
+const OVERLAP: Duration = Duration::from_millis(100);
 /// Changes of the subscribed resources are collected for so long before the stream is opened with the new ones.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
@@ -132,6 +134,10 @@ impl<'a> Hold<'a> {
         if let Err(fault) = self.meanwhile(next.stands()).await {
             self.missed |= self.standing.is_none();
             return Some(Ended(fault));
+        }
+        if self.standing.is_some() {
+            // What was said before the new stream stood may still be on its way on the old one.
+            self.meanwhile(sleep(OVERLAP)).await;
         }
         self.standing = Some((filter, next));
         if std::mem::take(&mut self.missed) {
