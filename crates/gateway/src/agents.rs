@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bailiwick_model::config::Limits;
 use bailiwick_model::manifest::{Manifest, ModuleEntry};
 use bailiwick_model::{AgentId, AgentType, OrgId, Sensitive};
-use bailiwick_modules::{Credentials, ModuleRegistry, ModuleSetup, ToolModule};
+use bailiwick_modules::{CredentialKey, Credentials, Host, ModuleKind, ModuleRegistry, ModuleSetup, ToolModule};
 use bailiwick_store::{AuditKey, Scope, Store};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
@@ -22,6 +22,7 @@ use crate::gateway::OrganisationPlaces;
 use crate::limits::Places;
 use crate::lock::Lock;
 use crate::mask::Mask;
+use crate::memory::StoredMemory;
 use crate::servers::{Server, Workshop};
 
 /// Most bailiwicks held at once; beyond it the longest unused one is closed.
@@ -134,6 +135,7 @@ impl Agents {
         let manifest = manifest.ok_or_else(|| format!("no manifest for agent type `{}`", scope.agent_type()))?.clone();
         let audit_key = self.store.audit_key(scope).await.map_err(|error| format!("{}; {}", error.message(), error.remedy()))?;
         let secrets = credentials::read(&manifest.credentials, &self.environment).await?;
+        self.all_lent(&manifest, &secrets)?;
         let mut modules = Vec::new();
         let mut tools = Vec::new();
         let mut own_servers = Vec::new();
@@ -184,14 +186,33 @@ impl Agents {
         Opened { bailiwick: Arc::new(Bailiwick::new(parts)), modules, _watchers: watchers, own_servers }
     }
 
+    fn kind(&self, entry: &ModuleEntry) -> Result<&Arc<dyn ModuleKind>, String> {
+        self.modules.get(&entry.kind).ok_or_else(|| format!("this build has no module `{}`", entry.kind))
+    }
+
+    /// Every missing credential of every module that has to start, in one message.
+    fn all_lent(&self, manifest: &Manifest, secrets: &HashMap<String, Sensitive>) -> Result<(), String> {
+        let mut missing = Vec::new();
+        for entry in manifest.modules.iter().filter(|entry| !entry.optional && entry.proxy.is_none()) {
+            let declared = self.kind(entry)?.credentials(&entry.config);
+            let names = missing_credentials(&declared, entry, secrets);
+            if !names.is_empty() {
+                missing.push(format!("{} (module `{}`)", names.join(", "), entry.key));
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(format!("missing credentials: {}", missing.join("; "))) }
+    }
+
     async fn open_module(
         &self,
         scope: &Scope,
         entry: &ModuleEntry,
         secrets: &HashMap<String, Sensitive>,
     ) -> Result<Arc<dyn ToolModule>, String> {
-        let kind = self.modules.get(&entry.kind).ok_or_else(|| format!("this build has no module `{}`", entry.kind))?.clone();
-        let credentials = lend(kind.credentials(), entry, secrets, &self.mask)?;
+        let kind = self.kind(entry)?.clone();
+        let credentials = lend(&kind.credentials(&entry.config), entry, secrets, &self.mask)?;
+        let memory = Arc::new(StoredMemory::new(self.store.clone(), scope.clone(), &entry.key));
+        let host = Host { egress: self.workshop.egress.clone(), secrets: self.mask.clone(), memory };
         let (scope, key, access, config) = (scope.clone(), entry.key.clone(), entry.access, entry.config.clone());
         let abroad = *scope.org() != self.home;
         // Opening touches the disk.
@@ -204,6 +225,7 @@ impl Agents {
                 access,
                 config: &config,
                 credentials: &credentials,
+                host: &host,
             };
             kind.open(setup)
         });
@@ -238,20 +260,29 @@ impl Agents {
     }
 }
 
+/// The name under which the source has the credential that the module calls `name`.
+fn source_name<'a>(entry: &'a ModuleEntry, name: &'a str) -> &'a str {
+    entry.credential_map.get(name).map_or(name, String::as_str)
+}
+
+/// An empty value counts as missing.
+fn value<'a>(secrets: &'a HashMap<String, Sensitive>, name: &str) -> Option<&'a Sensitive> {
+    secrets.get(name).filter(|value| !value.expose().is_empty())
+}
+
+fn missing_credentials<'a>(declared: &'a [CredentialKey], entry: &'a ModuleEntry, secrets: &HashMap<String, Sensitive>) -> Vec<&'a str> {
+    let needed = declared.iter().filter(|key| key.required).map(|key| source_name(entry, &key.name));
+    needed.filter(|name| value(secrets, name).is_none()).collect()
+}
+
 /// Hands over the credentials that the kind declares, masked from now on, under the names of the manifest's `credential_map`; names all missing ones.
-fn lend(
-    declared: &[bailiwick_modules::CredentialKey],
-    entry: &ModuleEntry,
-    secrets: &HashMap<String, Sensitive>,
-    mask: &Mask,
-) -> Result<Credentials, String> {
-    let source_name = |name: &'static str| entry.credential_map.get(name).map_or(name, String::as_str).to_owned();
-    let value = |name: &str| secrets.get(name).filter(|v| !v.expose().is_empty());
-    let missing: Vec<String> = declared.iter().filter(|k| k.required).map(|k| source_name(k.name)).filter(|n| value(n).is_none()).collect();
+fn lend(declared: &[CredentialKey], entry: &ModuleEntry, secrets: &HashMap<String, Sensitive>, mask: &Mask) -> Result<Credentials, String> {
+    let missing = missing_credentials(declared, entry, secrets);
     if !missing.is_empty() {
         return Err(format!("missing credentials: {}", missing.join(", ")));
     }
-    let lent: Vec<(&str, &Sensitive)> = declared.iter().filter_map(|k| Some((k.name, value(&source_name(k.name))?))).collect();
+    let lent: Vec<(&str, &Sensitive)> =
+        declared.iter().filter_map(|key| Some((key.name.as_ref(), value(secrets, source_name(entry, &key.name))?))).collect();
     mask.learn(lent.iter().map(|(_, value)| value.expose()));
     Ok(lent.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value.expose()))).collect())
 }

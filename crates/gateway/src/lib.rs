@@ -26,6 +26,7 @@ mod limits;
 mod listen;
 mod lock;
 mod mask;
+mod memory;
 mod methods;
 mod peer;
 mod product;

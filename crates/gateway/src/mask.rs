@@ -7,6 +7,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use arc_swap::ArcSwapOption;
 use bailiwick_mcp::{Json, Limits};
 use bailiwick_model::Code;
+use bailiwick_modules::host::SecretSink;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,6 +18,12 @@ use crate::refusal::Refusal;
 const REPLACEMENT: &str = "<redacted-value>";
 /// Shorter values are words, not secrets; masking them would destroy innocent text.
 const SECRET_BYTES_MIN: usize = 8;
+
+impl SecretSink for Mask {
+    fn learn(&self, secret: &str) {
+        Self::learn(self, [secret]);
+    }
+}
 
 /// All secrets the process holds, as one matcher, rebuilt when one is added.
 #[derive(Default)]

@@ -24,7 +24,6 @@ mod state;
 mod status;
 mod stdio;
 mod subscriptions;
-pub mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -84,6 +84,8 @@ codes! {
     UpstreamTimeout = "upstream_timeout", 5040, true;
     /// The server behind the tool refused our credential.
     UpstreamAuth = "upstream_auth", 5023, false;
+    /// The service behind the tool redirects elsewhere, which is not followed.
+    UpstreamRedirect = "upstream_redirect", 5024, false;
     /// The ledger cannot record, so nothing may happen.
     AuditUnavailable = "audit_unavailable", 5030, true;
     /// The root key is missing, so nothing that needs a secret is served.

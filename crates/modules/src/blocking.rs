@@ -9,7 +9,7 @@ use bailiwick_model::Code;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinError;
 
-use crate::context::{CallContext, Cancel, cancelled, late};
+use crate::context::{CallContext, Cancel, cancelled, go_on, late};
 use crate::fault::ToolFault;
 
 /// Calls that wait for a free place, per pool; one more is refused at once.
@@ -34,7 +34,7 @@ impl Stop {
         if self.abandoned.is_cancelled() {
             return Err(cancelled());
         }
-        CallContext { deadline: self.deadline, cancel: &self.cancel }.check()
+        go_on(self.deadline, &self.cancel)
     }
 
     /// Time left until the deadline.
@@ -146,11 +146,15 @@ mod tests {
 
     const PATIENT: Duration = Duration::from_secs(60);
 
+    fn patient(cancel: &Cancel) -> CallContext<'_> {
+        CallContext { deadline: Instant::now() + PATIENT, cancel, call: "call", now: bailiwick_model::Timestamp::from_micros(0) }
+    }
+
     #[tokio::test]
     async fn a_full_pool_sends_callers_away() {
         let pool = Pool { wait_max: Duration::from_millis(5), ..Pool::new(1) };
         let cancel = Cancel::new();
-        let context = CallContext { deadline: Instant::now() + PATIENT, cancel: &cancel };
+        let context = patient(&cancel);
         let (release, held) = sync_channel::<()>(1);
         let first = pool.run(context, move |_| held.recv().map_err(|e| ToolFault::internal(e.to_string())));
         let second = async {
@@ -168,7 +172,7 @@ mod tests {
     async fn work_is_told_of_cancel_and_of_a_dropped_call() {
         let pool = Pool::new(2);
         let cancel = Cancel::new();
-        let context = CallContext { deadline: Instant::now() + PATIENT, cancel: &cancel };
+        let context = patient(&cancel);
         let (ended, seen) = sync_channel(2);
         let begun = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&begun);
@@ -205,7 +209,7 @@ mod tests {
     async fn a_panic_is_a_fault_of_ours() {
         let pool = Pool::new(1);
         let cancel = Cancel::new();
-        let context = CallContext { deadline: Instant::now() + PATIENT, cancel: &cancel };
+        let context = patient(&cancel);
         let outcome = pool.run(context, |_| -> Result<(), ToolFault> { panic!("boom") }).await;
         assert_eq!(outcome.unwrap_err().code, Code::Internal);
         assert_eq!(pool.run(context, |_| Ok(1)).await, Ok(1));

@@ -48,6 +48,29 @@ impl<'a> ConfigReader<'a> {
         }
     }
 
+    /// A text that must be given and not be empty.
+    ///
+    /// # Errors
+    /// [`OpenFault`] when it is absent, empty or no string.
+    pub fn needed(&self, key: &str) -> Result<&'a str, OpenFault> {
+        self.text(key)?.filter(|text| !text.trim().is_empty()).ok_or_else(|| OpenFault::about(key, "is missing or empty", "write a text"))
+    }
+
+    /// A list of texts; empty when the key is absent or null.
+    ///
+    /// # Errors
+    /// [`OpenFault`] for anything else.
+    pub fn texts(&self, key: &str) -> Result<Vec<&'a str>, OpenFault> {
+        let fault = |key: String| OpenFault::about(key, "is not a text", "write a list of strings");
+        match self.map().get(key) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) => {
+                items.iter().enumerate().map(|(index, item)| item.as_str().ok_or_else(|| fault(format!("{key}.{index}")))).collect()
+            }
+            Some(_) => Err(OpenFault::about(key, "is not a list", "write a list of strings")),
+        }
+    }
+
     /// A path that must be given, made absolute against the working directory. No template fields: braces are literal.
     ///
     /// # Errors
@@ -137,6 +160,7 @@ mod tests {
             access: None,
             config: &config,
             credentials: &Credentials::default(),
+            host: &crate::host::Host::isolated(),
         };
         test(ConfigReader { setup });
     }

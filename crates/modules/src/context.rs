@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use bailiwick_model::Code;
+use bailiwick_model::{Code, Timestamp};
 use tokio::sync::Notify;
 
 use crate::fault::ToolFault;
@@ -16,6 +16,10 @@ pub struct CallContext<'a> {
     pub deadline: Instant,
     /// Set when the caller gives up earlier. Dropping the call's future has the same effect.
     pub cancel: &'a Cancel,
+    /// Names this call and no other; stays the same when a module repeats a request for it.
+    pub call: &'a str,
+    /// The wall clock when the call began.
+    pub now: Timestamp,
 }
 
 impl CallContext<'_> {
@@ -24,14 +28,19 @@ impl CallContext<'_> {
     /// # Errors
     /// `cancelled` or `deadline`.
     pub fn check(&self) -> Result<(), ToolFault> {
-        if self.cancel.is_cancelled() {
-            return Err(cancelled());
-        }
-        if Instant::now() >= self.deadline {
-            return Err(late());
-        }
-        Ok(())
+        go_on(self.deadline, self.cancel)
     }
+}
+
+/// Whether work with this deadline and flag may go on.
+pub(crate) fn go_on(deadline: Instant, cancel: &Cancel) -> Result<(), ToolFault> {
+    if cancel.is_cancelled() {
+        return Err(cancelled());
+    }
+    if Instant::now() >= deadline {
+        return Err(late());
+    }
+    Ok(())
 }
 
 /// The fault of a call whose caller gave up.
@@ -96,8 +105,9 @@ mod tests {
     fn check_tells_cancel_from_deadline() {
         let cancel = Cancel::new();
         let now = Instant::now();
-        let ahead = CallContext { deadline: now + Duration::from_secs(60), cancel: &cancel };
-        let behind = CallContext { deadline: now, cancel: &cancel };
+        let at = Timestamp::from_micros(0);
+        let ahead = CallContext { deadline: now + Duration::from_secs(60), cancel: &cancel, call: "c", now: at };
+        let behind = CallContext { deadline: now, ..ahead };
         assert_eq!(ahead.check(), Ok(()));
         assert_eq!(behind.check().unwrap_err().code, Code::Deadline);
         cancel.clone().cancel();

@@ -2,6 +2,21 @@
 //!
 //! A name is resolved once, **every** answer is checked, and the connection goes to a checked address itself, so that a
 //! second look-up cannot lead elsewhere. The network is an argument: tests record what would have been dialled.
+//!
+//! | File | Holds |
+//! |---|---|
+//! | `egress.rs` | names, addresses, connections |
+//! | `egress/tls.rs` | whom a connection trusts |
+//! | `egress/base_url.rs` | the address of a service, as an operator writes it |
+//! | `egress/http.rs` | one bounded exchange with such a service |
+
+mod base_url;
+mod http;
+mod tls;
+
+pub use base_url::{BaseUrl, segment};
+pub use http::{HttpAnswer, HttpClient, HttpFault, HttpFaultKind, HttpLimits, HttpRequest};
+pub use tls::{Tls, TlsError};
 
 use std::fmt;
 use std::future::Future;
@@ -20,8 +35,12 @@ const ANSWERS_MAX: usize = 16;
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for opening one TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for one TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest host name (RFC 1035).
 const HOST_BYTES_MAX: usize = 253;
+/// Names under which cloud hosts serve their metadata; they are not even looked up.
+const METADATA_NAMES: [&str; 4] = ["metadata.google.internal", "metadata.goog", "metadata.azure.internal", "instance-data.ec2.internal"];
 
 /// A future on the heap, as trait objects need it.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -56,6 +75,20 @@ impl Network for SystemNetwork {
     }
 }
 
+/// No network at all: every name is unknown and every address unreachable.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoNetwork;
+
+impl Network for NoNetwork {
+    fn resolve<'a>(&'a self, _: &'a str) -> Pending<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(std::future::ready(Err(io::ErrorKind::NotFound.into())))
+    }
+
+    fn connect(&self, _: SocketAddr) -> Pending<'_, io::Result<Box<dyn Stream>>> {
+        Box::pin(std::future::ready(Err(io::ErrorKind::NetworkUnreachable.into())))
+    }
+}
+
 /// What one destination may reach.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -86,6 +119,8 @@ pub enum EgressError {
     BadHost,
     /// No answer from the name server or the address.
     Unreachable(io::Error),
+    /// The certificate or the handshake was refused.
+    Tls(TlsError),
     /// A time limit passed.
     Timeout,
 }
@@ -96,6 +131,7 @@ impl fmt::Display for EgressError {
             Self::Denied(_) => f.write_str("the address may not be dialled; an operator can open it with `allow_private`"),
             Self::BadHost => f.write_str("not a host name that can be looked up"),
             Self::Unreachable(cause) => write!(f, "cannot be reached: {}", cause.kind()),
+            Self::Tls(cause) => cause.fmt(f),
             Self::Timeout => f.write_str("no connection within the time limit"),
         }
     }
@@ -114,6 +150,19 @@ impl Egress {
     #[must_use]
     pub fn new(network: Arc<dyn Network>) -> Self {
         Self { network }
+    }
+
+    /// Opens a connection to `host` under `rules`, wrapped in TLS when `tls` is given; the certificate is held against `host`.
+    ///
+    /// # Errors
+    /// [`EgressError`]; after `Denied` and `BadHost` nothing was dialled.
+    pub async fn open(&self, host: &str, port: u16, tls: Option<&Tls>, rules: &Rules) -> Result<Box<dyn Stream>, EgressError> {
+        let stream = self.connect(host, port, rules).await?;
+        let Some(tls) = tls else { return Ok(stream) };
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.wrap(stream, bare(host))).await {
+            Ok(wrapped) => wrapped.map_err(EgressError::Tls),
+            Err(_) => Err(EgressError::Timeout),
+        }
     }
 
     /// Opens a TCP connection to `host`, under `rules`.
@@ -140,7 +189,8 @@ impl Egress {
         if let Ok(literal) = bare(host).parse() {
             return Ok(vec![literal]);
         }
-        if host.is_empty() || host.len() > HOST_BYTES_MAX {
+        let name = host.trim_end_matches('.');
+        if name.is_empty() || name.len() > HOST_BYTES_MAX || METADATA_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
             return Err(EgressError::BadHost);
         }
         match tokio::time::timeout(RESOLVE_TIMEOUT, self.network.resolve(host)).await {

@@ -1,5 +1,6 @@
 //! The two traits every module implements.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::config::ConfigKey;
 use crate::context::CallContext;
 use crate::fault::{OpenFault, ToolFault};
+use crate::host::Host;
 use crate::output::ToolOutput;
 use crate::spec::{Access, ToolSpec};
 
@@ -42,12 +44,26 @@ pub trait ToolModule: Send + Sync + 'static {
 }
 
 /// A credential that a module kind asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialKey {
     /// Name in the credential source, e.g. `NTFY_URL`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether the module cannot start without it.
     pub required: bool,
+}
+
+impl CredentialKey {
+    /// One that the module cannot start without.
+    #[must_use]
+    pub const fn required(name: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), required: true }
+    }
+
+    /// One that may be missing.
+    #[must_use]
+    pub const fn optional(name: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), required: false }
+    }
 }
 
 /// The credentials handed to one instance: only the ones its kind declares.
@@ -87,6 +103,19 @@ pub struct ModuleSetup<'a> {
     pub config: &'a Map<String, Value>,
     /// The credentials the kind declares.
     pub credentials: &'a Credentials,
+    /// What the program lends.
+    pub host: &'a Host,
+}
+
+/// A configuration to look at before anything is opened: the shape of every value fits its [`ConfigKey`] already.
+#[derive(Clone, Copy, Debug)]
+pub struct ModuleDraft<'a> {
+    /// The agent's id, when it is known.
+    pub agent_id: Option<&'a AgentId>,
+    /// The agent's type.
+    pub agent_type: &'a AgentType,
+    /// The `config` mapping, variables replaced.
+    pub config: &'a Map<String, Value>,
 }
 
 /// A family of tools, before it is opened for an agent.
@@ -97,9 +126,17 @@ pub trait ModuleKind: Send + Sync + 'static {
     /// The keys understood under `config`.
     fn config_keys(&self) -> &'static [ConfigKey];
 
-    /// The credentials asked for.
-    fn credentials(&self) -> &'static [CredentialKey] {
-        &[]
+    /// The credentials asked for under this configuration.
+    fn credentials(&self, config: &Map<String, Value>) -> Vec<CredentialKey> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// Every mistake that the configuration alone shows, without disk, network or credentials; `OpenFault::key` is the dotted path beneath
+    /// `config`, list places counted from 0 (`allowed_services.2.base_url`). [`open`](Self::open) refuses the same.
+    fn check(&self, draft: ModuleDraft<'_>) -> Vec<OpenFault> {
+        let _ = draft;
+        Vec::new()
     }
 
     /// Every tool the kind can offer under any configuration, without prefix; for checking patterns before anything is opened.

@@ -21,8 +21,12 @@ macro_rules! migration {
 }
 
 /// Ascending, without gaps.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[migration!(1, "0001_foundation"), migration!(2, "0002_ledger"), migration!(3, "0003_session_state")];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_foundation"),
+    migration!(2, "0002_ledger"),
+    migration!(3, "0003_session_state"),
+    migration!(4, "0004_module_memory"),
+];
 
 #[cfg(test)]
 mod tests {

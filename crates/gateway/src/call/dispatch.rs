@@ -59,7 +59,8 @@ pub(crate) async fn dispatch(gateway: &Gateway, call: Recorded) -> Dispatched {
 
 async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Duration) -> Raw {
     let flag = Flag::new();
-    let context = CallContext { deadline: Instant::now() + limit, cancel: &flag };
+    let event = story.event.to_string();
+    let context = CallContext { deadline: Instant::now() + limit, cancel: &flag, call: &event, now: story.at };
     let call = module.call(name, story.arguments.as_str(), context);
     tokio::select! {
         biased;

@@ -12,7 +12,6 @@ mod client_notices;
 mod client_offers;
 mod client_stdio;
 mod client_streams;
-mod client_tls;
 mod client_versions;
 mod encode;
 mod exchange;

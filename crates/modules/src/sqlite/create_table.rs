@@ -113,7 +113,7 @@ fn sql(name: &str, columns: &[(String, String)]) -> Result<String, ToolFault> {
         return Err(ToolFault::invalid("columns is empty", "name at least one column with its type"));
     }
     let parts: Result<Vec<_>, _> =
-        columns.iter().map(|(column, kind)| Ok(format!("{} {}", identifier(column)?, column_type(kind)?))).collect();
+        columns.iter().map(|(column, kind)| Ok::<_, ToolFault>(format!("{} {}", identifier(column)?, column_type(kind)?))).collect();
     Ok(format!("CREATE TABLE IF NOT EXISTS {} ({})", table(name)?, parts?.join(", ")))
 }
 

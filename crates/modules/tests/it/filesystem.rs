@@ -65,7 +65,7 @@ async fn a_string_result_is_its_own_text_block() {
     let home = home(json!({}));
     home.ok("write_file", json!({"path": "a", "content": "\"q\""})).await;
     let cancel = Cancel::new();
-    let context = bailiwick_modules::CallContext { deadline: Instant::now() + std::time::Duration::from_secs(9), cancel: &cancel };
+    let context = crate::support::context(Instant::now() + std::time::Duration::from_secs(9), &cancel);
     let output = home.agent.0.call("read_file", r#"{"path":"a"}"#, context).await.unwrap();
     assert_eq!(output.text.as_deref(), Some("\"q\""));
     assert_eq!(output.structured, r#""\"q\"""#);

@@ -4,8 +4,11 @@
 mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
+mod http_client;
+mod service;
 mod specs;
 mod sqlite;
 mod sqlite_attacks;
 mod sqlite_bombs;
 mod support;
+mod tls;

@@ -92,6 +92,6 @@ fn a_kind_announces_exactly_what_its_instances_can_offer() {
         for key in registry.get(kind).unwrap().config_keys() {
             assert!(!key.doc.is_empty() && key.doc.len() < 200, "{kind}.{}", key.name);
         }
-        assert!(registry.get(kind).unwrap().credentials().is_empty());
+        assert!(registry.get(kind).unwrap().credentials(&serde_json::Map::new()).is_empty());
     }
 }

@@ -119,7 +119,7 @@ async fn values_keep_their_meaning() {
 async fn columns_come_in_their_order() {
     let desk = desk(json!({}));
     let cancel = Cancel::new();
-    let context = bailiwick_modules::CallContext { deadline: Instant::now() + Duration::from_secs(30), cancel: &cancel };
+    let context = crate::support::context(Instant::now() + Duration::from_secs(30), &cancel);
     let output = desk.agent.0.call("query", r#"{"sql":"SELECT 1 AS z, 2 AS a UNION ALL SELECT 3, 4"}"#, context).await.unwrap();
     assert_eq!(output.structured, r#"[{"z":1,"a":2},{"z":3,"a":4}]"#);
     assert_eq!(output.text, None);
@@ -189,7 +189,7 @@ async fn tables_are_created_from_names_and_types() {
 async fn columns_are_created_in_the_order_given() {
     let desk = desk(json!({}));
     let cancel = Cancel::new();
-    let context = bailiwick_modules::CallContext { deadline: Instant::now() + Duration::from_secs(30), cancel: &cancel };
+    let context = crate::support::context(Instant::now() + Duration::from_secs(30), &cancel);
     let text = r#"{"name":"t","columns":{"z":"TEXT","a":"TEXT","m":"TEXT"}}"#;
     assert_eq!(desk.agent.0.call("create_table", text, context).await.unwrap().structured, "true");
     desk.execute("INSERT INTO t VALUES('1', '2', '3')").await.unwrap();

@@ -3,18 +3,37 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_model::{AgentId, AgentType, Code};
-use bailiwick_modules::{Access, CallContext, Cancel, Credentials, ModuleRegistry, ModuleSetup, OpenFault, ToolFault, ToolModule};
+use bailiwick_model::{AgentId, AgentType, Code, Timestamp};
+use bailiwick_modules::{Access, CallContext, Cancel, Host, ModuleRegistry, ModuleSetup, OpenFault, ToolFault, ToolModule};
 use serde_json::Value;
 
 /// Long enough for any call that is not meant to be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// 2026-07-28T09:30:00Z, for calls that do not care.
+const NOW: Timestamp = Timestamp::from_micros(1_785_231_000_000_000);
+
+/// A call with this deadline.
+pub(crate) fn context(deadline: Instant, cancel: &Cancel) -> CallContext<'_> {
+    CallContext { deadline, cancel, call: "01J", now: NOW }
+}
 
 pub(crate) struct Agent(pub(crate) Arc<dyn ToolModule>);
 
 /// Opens `kind` for the agent `id` of type `tester`.
 pub(crate) fn try_open(kind: &str, id: &str, access: Option<Access>, config: &Value) -> Result<Agent, OpenFault> {
-    let registry = ModuleRegistry::with_builtin();
+    try_open_on(&Host::isolated(), kind, id, access, config, &[])
+}
+
+/// Opens `kind` with credentials and a host.
+pub(crate) fn try_open_on(
+    host: &Host,
+    kind: &str,
+    id: &str,
+    access: Option<Access>,
+    config: &Value,
+    credentials: &[(&str, &str)],
+) -> Result<Agent, OpenFault> {
+    let credentials = credentials.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into())).collect();
     let setup = ModuleSetup {
         key: kind,
         org: None,
@@ -22,9 +41,10 @@ pub(crate) fn try_open(kind: &str, id: &str, access: Option<Access>, config: &Va
         agent_type: &AgentType::parse("tester").unwrap(),
         access,
         config: config.as_object().unwrap(),
-        credentials: &Credentials::default(),
+        credentials: &credentials,
+        host,
     };
-    registry.get(kind).unwrap().open(setup).map(Agent)
+    ModuleRegistry::with_builtin().get(kind).unwrap().open(setup).map(Agent)
 }
 
 pub(crate) fn open(kind: &str, id: &str, access: Option<Access>, config: &Value) -> Agent {
@@ -39,7 +59,7 @@ impl Agent {
 
     pub(crate) async fn call_until(&self, tool: &str, arguments: &Value, deadline: Instant, cancel: &Cancel) -> Result<Value, ToolFault> {
         let text = arguments.to_string();
-        let output = self.0.call(tool, &text, CallContext { deadline, cancel }).await?;
+        let output = self.0.call(tool, &text, context(deadline, cancel)).await?;
         Ok(serde_json::from_str(&output.structured).unwrap())
     }
 

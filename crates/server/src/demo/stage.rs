@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bailiwick_model::config::Listen;
-use bailiwick_model::{AgentId, AgentType, KeyId, OrgId};
-use bailiwick_modules::{CallContext, Cancel, Credentials, ModuleRegistry, ModuleSetup};
+use bailiwick_model::{AgentId, AgentType, KeyId, OrgId, Timestamp};
+use bailiwick_modules::{CallContext, Cancel, Credentials, Host, ModuleRegistry, ModuleSetup};
 use bailiwick_store::{NewKey, PlatformScope, Store};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ impl Stage {
         let desk_token = random_token(context);
         let desk = DeskProcess::start(&desk_token).await?;
         scene::lay_out(home.path(), desk.address.port()).map_err(|cause| no_place(&cause))?;
-        write_notes(home.path()).await?;
+        write_notes(home.path(), context.clock.now()).await?;
 
         let mut settings = Settings::load(Some(&home.path().join("bailiwick.yml")), &context.environment)?;
         settings.quiet = true;
@@ -161,7 +161,7 @@ async fn create_key(store: &Store, operator: &PlatformScope, org_name: &str, who
 }
 
 /// Fills the research agent's database through the module itself, opened with write access; the agent only gets to read.
-async fn write_notes(home: &Path) -> Result<(), Failure> {
+async fn write_notes(home: &Path, now: Timestamp) -> Result<(), Failure> {
     let failed = |what: String| Failure::new(Exit::Failed, format!("cannot prepare the agent's database: {what}"));
     let (agent_id, agent_type) = agent(RESEARCH)?;
     let mut config = Map::new();
@@ -177,6 +177,7 @@ async fn write_notes(home: &Path) -> Result<(), Failure> {
         access: None,
         config: &config,
         credentials: &credentials,
+        host: &Host::isolated(),
     };
     let notes = kind.open(setup).map_err(|fault| failed(fault.message.to_string()))?;
     let cancel = Cancel::new();
@@ -184,7 +185,7 @@ async fn write_notes(home: &Path) -> Result<(), Failure> {
         vec![("create_table", json!({"name": "notes", "columns": {"id": "INTEGER PRIMARY KEY", "text": "TEXT"}}))];
     calls.extend(NOTES.map(|note| ("execute", json!({"sql": "INSERT INTO notes (text) VALUES (?1)", "params": [note]}))));
     for (tool, arguments) in calls {
-        let call = CallContext { deadline: Instant::now() + Duration::from_secs(10), cancel: &cancel };
+        let call = CallContext { deadline: Instant::now() + Duration::from_secs(10), cancel: &cancel, call: "demo", now };
         notes.call(tool, &arguments.to_string(), call).await.map_err(|fault| failed(fault.message.to_string()))?;
     }
     notes.close().await;

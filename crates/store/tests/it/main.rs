@@ -6,6 +6,7 @@ mod behaviour;
 mod faults;
 mod identity;
 mod ledger;
+mod memory;
 mod migrations;
 mod postgres;
 mod sealing;
@@ -57,6 +58,7 @@ behaviours! {
     sealing::the_wrong_root_key_is_refused,
     sealing::first_opening_at_the_same_time_agrees_on_one_key,
     sealing::ledger_keys_are_stable_and_differ,
+    memory::memory_belongs_to_agent_module_and_topic,
     sessions::sessions_belong_to_their_agent,
     sessions::sessions_are_limited_and_pruned,
     sessions::another_replica_notices_the_end,

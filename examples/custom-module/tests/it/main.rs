@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_example_custom_module::NotesKind;
-use bailiwick_model::{AgentId, AgentType, Code};
-use bailiwick_modules::{Access, CallContext, Cancel, Credentials, ModuleRegistry, ModuleSetup, OpenFault, ToolModule};
+use bailiwick_model::{AgentId, AgentType, Code, Timestamp};
+use bailiwick_modules::{Access, CallContext, Cancel, Credentials, Host, ModuleRegistry, ModuleSetup, OpenFault, ToolModule};
 use serde_json::{Value, json};
 
 fn open(id: &str, access: Option<Access>, config: &Value) -> Result<Arc<dyn ToolModule>, OpenFault> {
@@ -20,13 +20,15 @@ fn open(id: &str, access: Option<Access>, config: &Value) -> Result<Arc<dyn Tool
         access,
         config: config.as_object().unwrap(),
         credentials: &Credentials::default(),
+        host: &Host::isolated(),
     };
     registry.get("notes").unwrap().open(setup)
 }
 
 async fn call(module: &dyn ToolModule, tool: &str, arguments: Value) -> Result<Value, Code> {
     let cancel = Cancel::new();
-    let context = CallContext { deadline: Instant::now() + Duration::from_secs(30), cancel: &cancel };
+    let context =
+        CallContext { deadline: Instant::now() + Duration::from_secs(30), cancel: &cancel, call: "test", now: Timestamp::from_micros(0) };
     let arguments = arguments.to_string();
     let confined = module.confine(tool, &arguments).map_err(|fault| fault.code);
     let outcome = module.call(tool, &arguments, context).await;

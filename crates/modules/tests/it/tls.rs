@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bailiwick_mcp::client::{DialErrorKind, tls};
+use bailiwick_modules::egress::Tls;
 use data_encoding::BASE64;
+use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -46,11 +46,9 @@ async fn echo(listener: TcpListener) {
     }
 }
 
-fn trusting() -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate()).unwrap();
-    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+fn trusting() -> Tls {
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", CERTIFICATE);
+    Tls::trusting(pem.as_bytes()).unwrap()
 }
 
 #[tokio::test]
@@ -59,7 +57,7 @@ async fn a_trusted_certificate_for_the_name_or_address_is_accepted() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(echo(listener));
     for host in ["mcp.example.com", "127.0.0.1"] {
-        let mut stream = tls::wrap(TcpStream::connect(address).await.unwrap(), host, trusting()).await.unwrap();
+        let mut stream = trusting().wrap(TcpStream::connect(address).await.unwrap(), host).await.unwrap();
         stream.write_u8(7).await.unwrap();
         stream.flush().await.unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), 7, "{host}");
@@ -71,7 +69,7 @@ async fn everything_else_is_refused() {
     let listener = server().await;
     let address = listener.local_addr().unwrap();
     tokio::spawn(echo(listener));
-    let platform = tls::platform_config().unwrap();
+    let platform = Tls::default();
     for (host, config) in [
         ("mcp.example.com", platform),
         ("other.example.com", trusting()),
@@ -79,10 +77,9 @@ async fn everything_else_is_refused() {
         ("not a name", trusting()),
         ("", trusting()),
     ] {
-        let error = tls::wrap(TcpStream::connect(address).await.unwrap(), host, config).await.err();
+        let error = config.wrap(TcpStream::connect(address).await.unwrap(), host).await.err();
         let error = error.unwrap_or_else(|| panic!("`{host}` was accepted"));
-        assert_eq!(error.kind, DialErrorKind::Tls, "{host}: {error}");
-        assert!(error.detail.contains(host));
+        assert!(error.to_string().contains(host), "{error}");
     }
 }
 
@@ -95,6 +92,13 @@ async fn a_server_without_tls_is_refused() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         let _ = stream.read_u8().await;
     });
-    let error = tls::wrap(TcpStream::connect(address).await.unwrap(), "mcp.example.com", trusting()).await.err().unwrap();
-    assert_eq!(error.kind, DialErrorKind::Tls);
+    let error = trusting().wrap(TcpStream::connect(address).await.unwrap(), "mcp.example.com").await.err().unwrap();
+    assert!(error.to_string().contains("failed"), "{error}");
+}
+
+#[test]
+fn a_file_without_a_certificate_is_no_authority() {
+    for pem in ["", "nothing", "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n"] {
+        assert!(Tls::trusting(pem.as_bytes()).is_err(), "{pem}");
+    }
 }
