@@ -22,6 +22,8 @@ mod temporary;
 mod tree;
 mod write_file;
 
+pub(crate) use path::AgentPath;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

@@ -25,6 +25,7 @@ pub mod module;
 pub mod output;
 pub mod registry;
 pub mod schema;
+pub mod scope;
 pub mod service;
 pub mod spec;
 pub mod sqlite;

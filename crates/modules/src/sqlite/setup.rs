@@ -9,6 +9,7 @@ use super::session::Limits;
 use crate::config::{ConfigKey, ConfigKind, ConfigReader};
 use crate::fault::OpenFault;
 use crate::module::ModuleSetup;
+use crate::scope::AgentFile;
 
 const DIRECTORY_MODE: u32 = 0o700;
 /// Highest configurable number of rows in one answer.
@@ -72,7 +73,7 @@ pub(super) fn open(setup: ModuleSetup<'_>) -> Result<Database, OpenFault> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&dir).map_err(fault)?;
     // The engine refuses links anywhere in the name; links in the operator's own path are resolved here, once.
     let dir = std::fs::canonicalize(dir).map_err(fault)?;
-    let database = Database::new(dir.join(format!("agent_{}.db", setup.agent_id)), limits);
+    let database = Database::new(AgentFile::new(&dir, setup.agent_id, "db").path().to_owned(), limits);
     database.tighten().map_err(fault)?;
     Ok(database)
 }

@@ -5,6 +5,7 @@ mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
 mod http_client;
+mod scope;
 mod service;
 mod specs;
 mod sqlite;
