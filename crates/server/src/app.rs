@@ -23,6 +23,7 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     pub(crate) manifests: Vec<LoadedManifest>,
     pub(crate) environment: Environment,
+    pub(crate) modules: ModuleRegistry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) call_log: Option<Arc<dyn CallLog>>,
@@ -32,12 +33,11 @@ pub(crate) struct Plan {
 ///
 /// # Errors
 /// [`Exit::Usage`] with all mistakes, or the first file that cannot be read.
-pub(crate) fn load_manifests(files: &[PathBuf], environment: &Environment) -> Result<Vec<LoadedManifest>, Failure> {
-    let kinds = ModuleRegistry::with_builtin();
+pub(crate) fn load_manifests(files: &[PathBuf], environment: &Environment, kinds: &ModuleRegistry) -> Result<Vec<LoadedManifest>, Failure> {
     let mut loaded = Vec::new();
     let mut failures = Vec::new();
     for path in files {
-        match manifests::read(path, environment, &kinds) {
+        match manifests::read(path, environment, kinds) {
             Ok(manifests::Read { manifest, warnings }) => {
                 warnings.iter().for_each(warn);
                 tracing::info!(target: "ops", event = "manifest_loaded", file = %path.display(), agent_type = %manifest.agent_type, "manifest loaded");
@@ -60,7 +60,7 @@ fn warn(warning: &Mistake) {
 /// # Errors
 /// The first step that fails, with its remedy. What was opened is closed again.
 pub(crate) async fn start(plan: Plan) -> Result<Gateway, Failure> {
-    let Plan { settings, manifests, environment, clock, random, call_log } = plan;
+    let Plan { settings, manifests, environment, modules, clock, random, call_log } = plan;
     let store = settings.open_store(&clock, &random).await?;
     let ledger = match open_ledger(&settings, &store, &clock, &random).await {
         Ok(ledger) => ledger,
@@ -76,7 +76,7 @@ pub(crate) async fn start(plan: Plan) -> Result<Gateway, Failure> {
         store: store.clone(),
         ledger: ledger.clone(),
         keyring,
-        modules: ModuleRegistry::with_builtin(),
+        modules,
         clock,
         random,
         network: Arc::new(SystemNetwork),

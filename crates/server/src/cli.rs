@@ -18,6 +18,7 @@ mod when;
 use std::future::Future;
 use std::process::ExitCode;
 
+use bailiwick_modules::ModuleRegistry;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
@@ -28,12 +29,12 @@ use crate::exit::{Exit, Failure};
 use crate::{demo, environment, harden, shim};
 
 /// Parses, runs, reports; the one place where results become exit codes.
-pub(crate) fn main() -> ExitCode {
+pub(crate) fn main(modules: ModuleRegistry) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(fault) => return usage(&fault),
     };
-    match run(cli) {
+    match run(cli, modules) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_told() {
@@ -51,7 +52,7 @@ fn usage(fault: &clap::Error) -> ExitCode {
     ExitCode::from(if fault.use_stderr() { Exit::Usage as u8 } else { 0 })
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli, modules: ModuleRegistry) -> Result<(), Failure> {
     let Cli { common, command, flat } = cli;
     let environment = environment::read();
     let command = match (command, flat.into_run()) {
@@ -64,7 +65,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         return Err(shim::exec(wanted.parent, &wanted.command));
     }
     let refused = harden::harden_process();
-    let context = Context::new(common, environment, refused);
+    let context = Context::new(common, environment, refused, modules);
     match command {
         Command::Run(args) => finish(many()?, run::run(&context, args)),
         Command::Serve(args) => finish(many()?, serve::run(&context, args)),

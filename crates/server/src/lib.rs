@@ -20,8 +20,16 @@ mod system;
 
 use std::process::ExitCode;
 
+use bailiwick_modules::ModuleRegistry;
+
 /// The whole program: parses the process's arguments, runs the command, reports its failure on stderr.
 #[must_use]
 pub fn main() -> ExitCode {
-    cli::main()
+    main_with(ModuleRegistry::with_builtin())
+}
+
+/// The same with other module kinds; see `examples/custom-module`.
+#[must_use]
+pub fn main_with(modules: ModuleRegistry) -> ExitCode {
+    cli::main(modules)
 }

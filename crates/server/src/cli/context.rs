@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailiwick_model::time::{Clock, Random};
+use bailiwick_modules::ModuleRegistry;
 use bailiwick_store::{PlatformScope, Store};
 
 use super::args::{Common, Form};
@@ -23,13 +24,15 @@ pub(crate) struct Context {
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    /// The module kinds of this build.
+    pub(crate) modules: ModuleRegistry,
     /// Steps of hardening that this place does not allow; told once logging has started.
     pub(crate) unhardened: Vec<String>,
 }
 
 impl Context {
     /// From the arguments and the environment of the process.
-    pub(crate) fn new(common: Common, environment: Environment, unhardened: Vec<String>) -> Self {
+    pub(crate) fn new(common: Common, environment: Environment, unhardened: Vec<String>, modules: ModuleRegistry) -> Self {
         Self {
             environment,
             config: common.config,
@@ -37,6 +40,7 @@ impl Context {
             log_format: common.log_format,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandomness::default()),
+            modules,
             unhardened,
         }
     }

@@ -32,7 +32,7 @@ async fn serve(context: &Context, mut settings: crate::settings::Settings, call_
     harden::raise_open_files();
     let mut signals = Signals::catch()?;
     tracing::info!(target: "ops", event = "startup", version = env!("CARGO_PKG_VERSION"), "starting");
-    let manifests = app::load_manifests(&settings.manifest_files()?, &context.environment)?;
+    let manifests = app::load_manifests(&settings.manifest_files()?, &context.environment, &context.modules)?;
     if manifests.is_empty() {
         tracing::warn!(target: "ops", event = "no_manifests", "no manifest is configured, so no agent can call; name some under `manifests`");
     }
@@ -47,6 +47,7 @@ async fn serve(context: &Context, mut settings: crate::settings::Settings, call_
         settings,
         manifests,
         environment: context.environment.clone(),
+        modules: context.modules.clone(),
         clock: context.clock.clone(),
         random: context.random.clone(),
         call_log,

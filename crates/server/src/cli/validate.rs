@@ -5,7 +5,6 @@ use std::path::Path;
 use bailiwick_model::document::{Document, Value as Written};
 use bailiwick_model::mistake::Severity;
 use bailiwick_model::{Config, Manifest, Mistake};
-use bailiwick_modules::ModuleRegistry;
 use serde_json::{Value, json};
 
 use super::args::{Form, ValidateArgs};
@@ -58,7 +57,7 @@ fn check(context: &Context, path: &Path, known: Option<Kind>) -> Result<Vec<Mist
     let name = path.display().to_string();
     let environment = |variable: &str| context.environment.get(variable).cloned();
     let checked = match known.unwrap_or_else(|| kind(&name, &text)) {
-        Kind::Manifest => Manifest::parse(&name, &text, &environment, &ModuleRegistry::with_builtin()).map(|(_, warnings)| warnings),
+        Kind::Manifest => Manifest::parse(&name, &text, &environment, &context.modules).map(|(_, warnings)| warnings),
         Kind::Configuration => Config::parse(&name, &text, &environment).map(|(_, warnings)| warnings),
     };
     Ok(checked.unwrap_or_else(|mistakes| mistakes.list().to_vec()))

@@ -61,11 +61,12 @@ impl Stage {
         let (build_key, build_token) = create_key(&store, &operator, GLOBEX, BUILD).await?;
 
         let (ledger_dir, path) = (settings.ledger_dir(), settings.config.path.clone());
-        let manifests = app::load_manifests(&settings.manifest_files()?, &context.environment)?;
+        let manifests = app::load_manifests(&settings.manifest_files()?, &context.environment, &context.modules)?;
         let gateway = app::start(Plan {
             settings,
             manifests,
             environment: context.environment.clone(),
+            modules: context.modules.clone(),
             clock: context.clock.clone(),
             random: context.random.clone(),
             call_log: None,
