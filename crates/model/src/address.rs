@@ -121,6 +121,8 @@ pub enum Blocked {
     Metadata,
     /// Private, local, reserved or embedding space; an operator may open it for one server.
     NotPublic,
+    /// The gateway itself: a call that comes back would never end. Never opened.
+    OwnListener,
 }
 
 /// Whether `address` may be dialled, given the exceptions an operator wrote for this server.
@@ -132,7 +134,37 @@ pub fn check(address: IpAddr, exceptions: &[Cidr]) -> Result<(), Blocked> {
     if METADATA.contains(&address.to_canonical()) {
         return Err(Blocked::Metadata);
     }
+    // Who opens a translating block opens the way, not every machine behind it.
+    for inner in embedded(address) {
+        if METADATA.contains(&IpAddr::V4(inner)) {
+            return Err(Blocked::Metadata);
+        }
+        let opened = exceptions.iter().any(|block| block.address.is_ipv4() && block.contains(IpAddr::V4(inner)));
+        if !is_public(IpAddr::V4(inner)) && !opened {
+            return Err(Blocked::NotPublic);
+        }
+    }
     if is_public(address) || exceptions.iter().any(|block| block.contains(address)) { Ok(()) } else { Err(Blocked::NotPublic) }
+}
+
+/// The IPv4 addresses that an IPv6 address carries for a translator or tunnel: IPv4-compatible (RFC 4291), NAT64 (RFC 6052, RFC 8215),
+/// 6to4 (RFC 3056), Teredo (RFC 4380; server, and client with its bits turned over).
+fn embedded(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return [None, None].into_iter().flatten() };
+    let bits = v6.to_bits();
+    let at = |shift: u32| Ipv4Addr::from_bits(u32::try_from((bits >> shift) & u128::from(u32::MAX)).unwrap_or_default());
+    let begins = |base: [u16; 8], prefix: u8| v6_in(v6, Ipv6Addr::from(base), prefix);
+    let found =
+        if begins([0; 8], 96) && bits > 1 || begins([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96) || begins([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48) {
+            [Some(at(0)), None]
+        } else if begins([0x2002, 0, 0, 0, 0, 0, 0, 0], 16) {
+            [Some(at(80)), None]
+        } else if begins([0x2001, 0, 0, 0, 0, 0, 0, 0], 32) {
+            [Some(at(64)), Some(Ipv4Addr::from_bits(!at(0).to_bits()))]
+        } else {
+            [None, None]
+        };
+    found.into_iter().flatten()
 }
 
 fn is_public(address: IpAddr) -> bool {
@@ -202,6 +234,23 @@ mod tests {
         assert_eq!(verdict("169.254.169.254", &["0.0.0.0/0"]), Err(Blocked::Metadata));
         assert_eq!(verdict("fd00:ec2::254", &["::/0"]), Err(Blocked::Metadata));
         assert_eq!(verdict("::ffff:169.254.169.254", &["169.254.0.0/16"]), Err(Blocked::Metadata));
+    }
+
+    #[test]
+    fn an_opened_translator_opens_no_private_machine_behind_it() {
+        let everything = ["::/0"];
+        for metadata in
+            ["64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001:0:808:808::5601:5601"]
+        {
+            assert_eq!(verdict(metadata, &everything), Err(Blocked::Metadata), "{metadata}");
+        }
+        for private in ["64:ff9b::10.0.0.1", "::127.0.0.1", "2002:7f00:1::1", "2001:0:a00:1::f5ff:fffe"] {
+            assert_eq!(verdict(private, &everything), Err(Blocked::NotPublic), "{private}");
+        }
+        assert_eq!(verdict("64:ff9b::8.8.8.8", &["64:ff9b::/96"]), Ok(()));
+        assert_eq!(verdict("64:ff9b::10.0.0.1", &["64:ff9b::/96", "10.0.0.0/8"]), Ok(()));
+        assert_eq!(verdict("::1", &["::1/128"]), Ok(()));
+        assert_eq!(verdict("fd00::1", &everything), Ok(()));
     }
 
     #[test]

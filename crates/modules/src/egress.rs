@@ -128,6 +128,7 @@ pub enum EgressError {
 impl fmt::Display for EgressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Denied(address::Blocked::OwnListener) => f.write_str("the address is the gateway's own"),
             Self::Denied(_) => f.write_str("the address may not be dialled; an operator can open it with `allow_private`"),
             Self::BadHost => f.write_str("not a host name that can be looked up"),
             Self::Unreachable(cause) => write!(f, "cannot be reached: {}", cause.kind()),
@@ -143,13 +144,29 @@ impl std::error::Error for EgressError {}
 #[derive(Clone)]
 pub struct Egress {
     network: Arc<dyn Network>,
+    /// Where the gateway itself listens.
+    own: Arc<[SocketAddr]>,
 }
 
 impl Egress {
     /// A door over `network`.
     #[must_use]
     pub fn new(network: Arc<dyn Network>) -> Self {
-        Self { network }
+        Self { network, own: Arc::new([]) }
+    }
+
+    /// The same door, which never leads back to one of `listeners`.
+    #[must_use]
+    pub fn without_own(mut self, listeners: &[SocketAddr]) -> Self {
+        self.own = listeners.into();
+        self
+    }
+
+    /// Whether the gateway itself answers there: at an address it listens on, or on its port of this machine when it listens on every address.
+    fn is_own(&self, address: SocketAddr) -> bool {
+        let (ip, port) = (address.ip().to_canonical(), address.port());
+        let here = |own: &SocketAddr| own.ip() == ip || own.ip().is_unspecified() && (ip.is_loopback() || ip.is_unspecified());
+        self.own.iter().any(|own| own.port() == port && here(own))
     }
 
     /// Opens a connection to `host` under `rules`, wrapped in TLS when `tls` is given; the certificate is held against `host`.
@@ -173,6 +190,9 @@ impl Egress {
         let addresses = self.resolve(host).await?;
         for found in &addresses {
             address::check(*found, &rules.allow_private).map_err(EgressError::Denied)?;
+            if self.is_own(SocketAddr::new(*found, port)) {
+                return Err(EgressError::Denied(address::Blocked::OwnListener));
+            }
         }
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for found in addresses {
@@ -243,6 +263,22 @@ mod tests {
         let (opened, dialled) = dial(&["8.8.8.8", "1.1.1.1"], "good.example", Rules::default()).await;
         assert!(opened);
         assert_eq!(dialled, ["8.8.8.8:443".parse().unwrap()], "the checked address itself is dialled");
+    }
+
+    #[tokio::test]
+    async fn the_gateway_does_not_dial_itself() {
+        for (listens, dialled, allowed) in [
+            ("127.0.0.1:80", "127.0.0.1:80", false),
+            ("127.0.0.1:80", "127.0.0.1:81", true),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", false),
+            ("0.0.0.0:80", "127.9.9.9:80", false),
+            ("[::]:80", "[::1]:80", false),
+        ] {
+            let target: SocketAddr = dialled.parse().unwrap();
+            let egress = Egress::new(Arc::new(Recorded::default())).without_own(&[listens.parse().unwrap()]);
+            let rules = Rules::for_configured_host(&target.ip().to_string(), vec![]);
+            assert_eq!(egress.connect(&target.ip().to_string(), target.port(), &rules).await.is_ok(), allowed, "{listens} {dialled}");
+        }
     }
 
     #[tokio::test]

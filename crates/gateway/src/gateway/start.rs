@@ -109,7 +109,7 @@ impl Gateway {
         let mut seed = [0; 8];
         random.fill(&mut seed);
         let workshop = Arc::new(Workshop {
-            egress: Egress::new(network),
+            egress: Egress::new(network).without_own(&[config.listen.0]),
             launcher,
             environment: environment.clone(),
             limits: config.limits.clone(),
