@@ -3,17 +3,20 @@
 //!
 //! A kept stream is filled by whoever produces it and read by at most one connection. What is kept stays in this process.
 
+mod bounds;
 mod cursor;
 mod reader;
 mod resumable;
 mod ring;
+mod stream;
 mod table;
 
 pub(crate) use cursor::{Cursor, Kind};
 pub(crate) use reader::Reader;
 pub(crate) use resumable::{Resumable, primes};
 pub(crate) use ring::Said;
-pub(crate) use table::{Lost, Standpoint};
+pub(crate) use stream::Standpoint;
+pub(crate) use table::Lost;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,8 +29,10 @@ use tokio::time::Instant;
 
 use crate::asking::Asking;
 use crate::lock::Lock;
+use bounds::Bounds;
 use cursor::StreamName;
-use table::{Belongs, Bounds, Table};
+use stream::Belongs;
+use table::Table;
 
 /// How often streams are looked for that nobody came back to.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);

@@ -40,13 +40,9 @@ pub(crate) async fn answer(mut work: Detached<Option<Answer>>, mut side: Side, r
         answer = &mut work => return ended(answer, side.rest(), resumable),
         () = tokio::time::sleep(silence) => None,
     };
-    let (work, side, first) = match resumable {
-        Some(resumable) => match resumable.carry(work, side, first) {
-            Ok(reader) => return event_stream(AnswerBody::kept(reader)),
-            Err(back) => (back.work, back.side, back.first),
-        },
-        None => (work, side, first),
-    };
+    if let Some(open) = resumable.and_then(Resumable::open) {
+        return event_stream(AnswerBody::kept(open.carry(work, side, first)));
+    }
     let ready = match first {
         Some(said) => event(said.frame).collect(),
         None => VecDeque::from([Bytes::from_static(encode::SSE_KEEP_ALIVE)]),
@@ -62,13 +58,9 @@ fn ended(answer: Option<Answer>, before: Vec<Frame>, resumable: Option<Resumable
         None => return event_stream(AnswerBody::said(std::iter::empty())),
     };
     let events: Vec<Said> = before.into_iter().chain([answer.into_frame()]).map(Said::from).collect();
-    let events = match resumable {
-        Some(resumable) => match resumable.keep(events) {
-            Ok(reader) => return event_stream(AnswerBody::kept(reader)),
-            Err(events) => events,
-        },
-        None => events,
-    };
+    if let Some(open) = resumable.and_then(Resumable::open) {
+        return event_stream(AnswerBody::kept(open.keep(events)));
+    }
     event_stream(AnswerBody::said(events.into_iter().flat_map(|said| event(said.frame))))
 }
 

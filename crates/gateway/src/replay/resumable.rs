@@ -35,32 +35,34 @@ impl Resumable {
         primes(self.revision)
     }
 
-    fn open(self) -> Option<(Kept, Reader)> {
+    /// Opens the stream; `None` when no more streams can be kept.
+    pub(crate) fn open(self) -> Option<Open> {
         let primes = self.primes();
-        self.gateway.streams().open(self.gateway.random(), self.owner, (self.session, self.lens), primes)
-    }
-
-    /// Keeps the stream of a call that goes on. Gives both back when no more streams can be kept.
-    pub(crate) fn carry(self, work: Detached<Option<Answer>>, side: Side, first: Option<Said>) -> Result<Reader, Back> {
-        let Some((kept, reader)) = self.open() else { return Err(Back { work, side, first }) };
-        first.into_iter().for_each(|said| kept.push(said));
-        tokio::spawn(carry(kept, work, side));
-        Ok(reader)
-    }
-
-    /// Keeps the stream of a call that has ended. Gives the events back when no more streams can be kept.
-    pub(crate) fn keep(self, events: Vec<Said>) -> Result<Reader, Vec<Said>> {
-        let Some((kept, reader)) = self.open() else { return Err(events) };
-        events.into_iter().for_each(|said| kept.push(said));
-        Ok(reader)
+        let at = (self.session, self.lens);
+        let (kept, reader) = self.gateway.streams().open(self.gateway.random(), self.owner, at, primes)?;
+        Some(Open { kept, reader })
     }
 }
 
-/// A call that is not kept.
-pub(crate) struct Back {
-    pub(crate) work: Detached<Option<Answer>>,
-    pub(crate) side: Side,
-    pub(crate) first: Option<Said>,
+/// A stream that is kept, with its first reader.
+pub(crate) struct Open {
+    kept: Kept,
+    reader: Reader,
+}
+
+impl Open {
+    /// The stream of a call that goes on.
+    pub(crate) fn carry(self, work: Detached<Option<Answer>>, side: Side, first: Option<Said>) -> Reader {
+        first.into_iter().for_each(|said| self.kept.push(said));
+        tokio::spawn(carry(self.kept, work, side));
+        self.reader
+    }
+
+    /// The stream of a call that has ended.
+    pub(crate) fn keep(self, events: Vec<Said>) -> Reader {
+        events.into_iter().for_each(|said| self.kept.push(said));
+        self.reader
+    }
 }
 
 /// Whether streams of this revision begin with an event without data. Clients of older ones would try to read it.

@@ -2,77 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use bailiwick_model::config::Limits;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
+use super::bounds::Bounds;
 use super::cursor::{Kind, StreamName};
-use super::ring::{Ring, Said};
-use crate::bailiwick::Lens;
-
-/// How much is kept, from `limits` in the configuration.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    pub(super) events: usize,
-    pub(super) stream_bytes: usize,
-    pub(super) owner_bytes: usize,
-    pub(super) bytes: usize,
-    pub(super) session_streams: usize,
-    pub(super) owner_streams: usize,
-    pub(super) keep: Duration,
-}
-
-impl Bounds {
-    pub(super) fn of(limits: &Limits) -> Self {
-        let count = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
-        Self {
-            events: count(limits.resume_events_max),
-            stream_bytes: count(limits.resume_stream_bytes_max),
-            owner_bytes: count(limits.resume_principal_bytes_max),
-            bytes: count(limits.resume_bytes_max),
-            session_streams: count(limits.resume_streams_per_session_max),
-            owner_streams: count(limits.resume_streams_per_principal_max),
-            keep: Duration::from_secs(limits.resume_seconds),
-        }
-    }
-}
-
-/// A session at one endpoint: what its GET streams have in common.
-pub(crate) type Standpoint = (Box<str>, Lens);
-
-/// Whose stream it is.
-#[derive(Clone, Debug)]
-pub(super) struct Belongs {
-    /// The agent's number.
-    pub(super) owner: u64,
-    pub(super) at: Standpoint,
-}
-
-pub(super) struct Stream {
-    belongs: Belongs,
-    ring: Ring,
-    reader: Option<Slot>,
-    /// Nothing more is added.
-    ended: bool,
-    /// Since when nobody needs it any more: the call has ended, or a GET stream was left by its reader.
-    idle_since: Option<Instant>,
-    /// When it was attached to last, counted over all streams.
-    attached: u64,
-    /// Told when there may be room for more.
-    room: Arc<Notify>,
-}
-
-/// The one connection that reads a stream.
-struct Slot {
-    ticket: u64,
-    /// The position of the event it takes next.
-    next: u64,
-    waker: Option<Waker>,
-    _place: Option<OwnedSemaphorePermit>,
-}
+use super::ring::Said;
+use super::stream::{Belongs, Slot, Standpoint, Stream};
 
 #[derive(Default)]
 struct Account {
@@ -133,8 +71,8 @@ impl Table {
         if name.kind() == Kind::Standing {
             self.standing.entry(belongs.at.clone()).or_default().push(name);
         }
-        let room = Arc::new(Notify::new());
-        let stream = Stream { belongs, ring: Ring::new(), reader: None, ended: false, idle_since: None, attached: 0, room: room.clone() };
+        let stream = Stream::new(belongs);
+        let room = stream.room.clone();
         self.streams.insert(name, stream);
         Some(Opened { room, nobody_listens })
     }
@@ -343,35 +281,5 @@ impl Table {
         if let Some(account) = self.owners.get_mut(&stream.belongs.owner) {
             account.bytes -= freed;
         }
-    }
-}
-
-impl Stream {
-    fn wake(&mut self) {
-        if let Some(waker) = self.reader.as_mut().and_then(|slot| slot.waker.take()) {
-            waker.wake();
-        }
-    }
-
-    /// Whether the oldest event has a reader that has not taken it yet.
-    fn oldest_waits(&self) -> bool {
-        self.reader.as_ref().is_some_and(|slot| slot.next <= self.ring.first())
-    }
-
-    fn is_idle(&self) -> bool {
-        self.idle_since.is_some() && self.reader.is_none()
-    }
-
-    fn is_expired(&self, now: Instant, keep: Duration) -> bool {
-        self.idle_since.is_some_and(|since| now.duration_since(since) >= keep)
-    }
-
-    fn leave(&mut self, name: StreamName, now: Instant) {
-        self.wake();
-        self.reader = None;
-        if name.kind() == Kind::Standing {
-            self.idle_since = Some(now);
-        }
-        self.room.notify_one();
     }
 }
