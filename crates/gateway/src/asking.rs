@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_mcp::client::Question;
-use bailiwick_mcp::{Frame, Id, Json, Response, RpcError, encode};
+use bailiwick_mcp::{Id, Json, Response, RpcError, encode};
 use tokio::sync::mpsc;
 
 use crate::call::ask_back::{Askable, can_answer};
 use crate::lock::Lock;
 use crate::mask::Mask;
+use crate::replay::Said;
 
 /// Questions open at one time, of all clients together.
 const OPEN_MAX: usize = 10_000;
@@ -57,16 +58,21 @@ impl Asking {
             question.answer(response.outcome);
         }
     }
+
+    /// Whether a question still waits for its answer.
+    pub(crate) fn is_open(&self, session: &str, id: &Id) -> bool {
+        self.open.lock().contains_key(&(session.into(), id.clone()))
+    }
 }
 
 impl CallQuestions {
     /// The next question as the request to send.
-    pub(crate) fn poll_next(&mut self, mask: &Mask, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Frame>> {
+    pub(crate) fn poll_next(&mut self, mask: &Mask, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Said>> {
         loop {
             match self.receiver.poll_recv(context) {
                 std::task::Poll::Ready(Some(question)) => {
-                    if let Some(frame) = self.ask(question, mask) {
-                        return std::task::Poll::Ready(Some(frame));
+                    if let Some(said) = self.ask(question, mask) {
+                        return std::task::Poll::Ready(Some(said));
                     }
                 }
                 std::task::Poll::Ready(None) => return std::task::Poll::Ready(None),
@@ -76,7 +82,7 @@ impl CallQuestions {
     }
 
     /// Enters a question. What the client did not declare is refused for it.
-    fn ask(&mut self, mut question: Question, mask: &Mask) -> Option<Frame> {
+    fn ask(&mut self, mut question: Question, mask: &Mask) -> Option<Said> {
         if can_answer(&self.capabilities, &question.method, question.params.as_ref()).is_err() {
             question.answer(Err(RpcError::method_not_found()));
             return None;
@@ -97,8 +103,8 @@ impl CallQuestions {
             return None;
         }
         open.insert((self.session.clone(), id.clone()), question);
-        self.open.push(id);
-        Some(frame)
+        self.open.push(id.clone());
+        Some(Said { frame, asks: Some(id) })
     }
 }
 

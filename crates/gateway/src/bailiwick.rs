@@ -22,8 +22,6 @@ use tokio::sync::Semaphore;
 
 static OWNERS: AtomicU64 = AtomicU64::new(1);
 
-/// Streams that one agent's clients may keep open to listen.
-const STREAMS_MAX: usize = 64;
 /// Resources that one agent's clients may watch, all together.
 const WATCHES_MAX: usize = 200;
 /// How long a first list waits for servers that have never been listed. A server that hangs longer joins later.
@@ -82,10 +80,11 @@ impl Bailiwick {
         Self {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
+            streams: Arc::new(Semaphore::new(at_most(limits.streams_per_principal_max))),
             places: Places::new("principal", limits.in_flight_per_principal_max, &limits),
-            view_tools_max: usize::try_from(limits.tools_per_view_max).unwrap_or(usize::MAX),
+            view_tools_max: at_most(limits.tools_per_view_max),
             approval: Approval { required: manifest.hitl.approval_required.clone(), shadow: manifest.hitl.shadow.clone() },
-            page_items: usize::try_from(limits.list_page_items).unwrap_or(usize::MAX),
+            page_items: at_most(limits.list_page_items),
             view: ArcSwap::from_pointee(View::empty()),
             single: SharedLock::default(),
             agent,
@@ -96,7 +95,6 @@ impl Bailiwick {
             servers,
             changes,
             organisation,
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
             audit_key,
         }
@@ -224,4 +222,8 @@ impl Bailiwick {
         }
         stock
     }
+}
+
+fn at_most(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS)
 }

@@ -17,6 +17,7 @@ use crate::call::authenticate::Caller;
 use crate::exchange::{accepted, wire_fault};
 use crate::fault::json_response;
 use crate::gateway::Gateway;
+use crate::stream::event_stream;
 use crate::{inflight, methods, sessions};
 
 /// Messages in one array.
@@ -37,7 +38,8 @@ pub(crate) async fn answer(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens,
 
 /// One request on its way, or an answer that is there already.
 enum Part {
-    Running(JoinHandle<Frame>),
+    /// Gives nothing when the client cancelled it.
+    Running(JoinHandle<Option<Frame>>),
     Done(Frame),
 }
 
@@ -91,7 +93,10 @@ fn begin(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens, session: Option<&
         Err(fault) => return Part::Done(encode::wire_error(&fault.with_id(Some(request.id)))),
     };
     let cancel = Cancel::new();
-    let running = session.map(|session| gateway.inflight().enter(session, &request.id, &cancel));
+    let running = match session.map(|session| gateway.inflight().enter(session, &request.id, &cancel)) {
+        Some(None) => return Part::Done(encode::wire_error(&inflight::id_in_use(&request.id))),
+        running => running,
+    };
     let Request { id, method, params } = request;
     let asked = Asked {
         caller: caller.clone(),
@@ -105,7 +110,7 @@ fn begin(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens, session: Option<&
         conversation: session.map_or(Conversation::None, |session| Conversation::Session(session.into())),
         log: None,
         param_headers: None,
-        cancel,
+        cancel: cancel.clone(),
         // There is one answer for all, so nothing can come before it.
         events: None,
         askable: None,
@@ -115,7 +120,7 @@ fn begin(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens, session: Option<&
     Part::Running(tokio::spawn(async move {
         let answer = methods::answer(&gateway, asked).await;
         drop(running);
-        answer.into_frame()
+        (!cancel.is_cancelled()).then(|| answer.into_frame())
     }))
 }
 
@@ -126,13 +131,16 @@ async fn joined(parts: Vec<Part>) -> Response<AnswerBody> {
     let mut answers = Vec::new();
     for part in parts {
         let frame = match part {
-            Part::Done(frame) => frame,
+            Part::Done(frame) => Some(frame),
             Part::Running(running) => match running.await {
                 Ok(frame) => frame,
-                Err(_) => encode::error(None, &bailiwick_mcp::RpcError::new(error::INTERNAL, "internal error")),
+                Err(_) => Some(encode::error(None, &bailiwick_mcp::RpcError::new(error::INTERNAL, "internal error"))),
             },
         };
-        answers.push(frame);
+        answers.extend(frame);
+    }
+    if answers.is_empty() {
+        return event_stream(AnswerBody::said(std::iter::empty()));
     }
     json_response(StatusCode::OK, encode::batch(&answers))
 }

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use crate::listen::Standing;
+use crate::replay::Reader;
 use crate::stream::EventStream;
 
 /// The body of an answer.
@@ -24,6 +25,7 @@ enum Kind {
     },
     Events(Pin<Box<EventStream>>),
     Standing(Box<Standing>),
+    Kept(Box<Reader>),
 }
 
 impl AnswerBody {
@@ -48,6 +50,11 @@ impl AnswerBody {
         Self(Kind::Standing(Box::new(Standing::new(frames))))
     }
 
+    /// A stream that the client may come back to.
+    pub(crate) fn kept(reader: Reader) -> Self {
+        Self(Kind::Kept(Box::new(reader)))
+    }
+
     pub(crate) fn events(stream: EventStream) -> Self {
         Self(Kind::Events(Box::pin(stream)))
     }
@@ -65,6 +72,7 @@ impl Body for AnswerBody {
             })),
             Kind::Events(stream) => stream.as_mut().poll_next(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes)))),
             Kind::Standing(stream) => stream.poll_next(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Kept(stream) => stream.poll_next(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
@@ -73,13 +81,14 @@ impl Body for AnswerBody {
             Kind::Whole { parts, .. } => parts.is_empty(),
             Kind::Events(stream) => stream.is_done(),
             Kind::Standing(stream) => stream.is_done(),
+            Kind::Kept(stream) => stream.is_done(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole { left, .. } => SizeHint::with_exact(*left),
-            Kind::Events(_) | Kind::Standing(_) => SizeHint::default(),
+            Kind::Events(_) | Kind::Standing(_) | Kind::Kept(_) => SizeHint::default(),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_mcp::client::{Cancel, Event};
-use bailiwick_mcp::exchange::{Exchange, Headers, classify, session_of_bare};
+use bailiwick_mcp::exchange::{Exchange, Headers, classify};
+use bailiwick_mcp::http_rules;
 use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Era, Id, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
 use bailiwick_model::ServerName;
@@ -27,6 +28,7 @@ use crate::gateway::Gateway;
 use crate::inflight::Running;
 use crate::initialize::negotiate;
 use crate::progress::Wants;
+use crate::replay::Resumable;
 use crate::stream::Side;
 use crate::{batch, inflight, listen, methods, sessions, stream};
 
@@ -71,7 +73,7 @@ where
     match *received.method() {
         Method::POST => post(gateway, caller, lens, received, began).await,
         // What is rare is boxed, here and below: room for it would be copied about with every call.
-        Method::GET => Box::pin(stand(gateway, caller, lens, received.headers())).await,
+        Method::GET => Box::pin(listen::stand(gateway, caller, lens, received.headers())).await,
         Method::DELETE => Box::pin(sessions::end(gateway, &caller, received.headers())).await,
         _ => Err(HttpFault::method_not_allowed()),
     }
@@ -95,6 +97,7 @@ where
 {
     let (headers, body) = received.read().await?;
     if batch::is_batch(&body) {
+        http_rules::check_accept(&headers, Era::Legacy).map_err(HttpFault::from)?;
         return Ok(Box::pin(batch::answer(gateway, &caller, &lens, &headers, body)).await);
     }
     let decoded = decode(body, &gateway.limits().message);
@@ -106,6 +109,8 @@ where
         Ok(both) => both,
         Err(fault) => return Ok(wire_fault(&fault)),
     };
+    let era = if matches!(exchange, Exchange::Modern(_)) { Era::Modern } else { Era::Legacy };
+    http_rules::check_accept(&headers, era).map_err(HttpFault::from)?;
     if let (Exchange::Legacy { session: Some(session), .. }, false) = (&exchange, matches!(message, Message::Request(_)))
         && sessions::known(gateway, &caller, session).await.is_none()
     {
@@ -132,20 +137,6 @@ where
             Ok(accepted())
         }
     }
-}
-
-/// The stream of a session on which it hears what belongs to no request.
-async fn stand(gateway: &Gateway, caller: Arc<Caller>, lens: Lens, headers: &HeaderMap) -> Result<Response<AnswerBody>, HttpFault> {
-    let (session, _) = match session_of_bare(&Headers::read(headers)) {
-        Ok(found) => found,
-        Err(fault) if fault.status() == 405 => return Err(HttpFault::method_not_allowed()),
-        Err(fault) => return Ok(wire_fault(&fault)),
-    };
-    if sessions::known(gateway, &caller, session).await.is_none() {
-        return Err(HttpFault::new(StatusCode::NOT_FOUND, "unknown session", "initialize again"));
-    }
-    let busy = |fault: bailiwick_mcp::RpcError| HttpFault::new(StatusCode::TOO_MANY_REQUESTS, fault.message, "close a stream first");
-    listen::legacy(gateway, caller, lens, session.into()).map_err(busy)
 }
 
 /// What is agreed between this client and us.
@@ -214,7 +205,14 @@ async fn answer(
         (Some(session), Some(row)) => gateway.asking().begin(session, &row.facts.capabilities),
         _ => (None, None),
     };
-    let running = session.as_ref().map(|session| gateway.inflight().enter(session, &request.id, &cancel));
+    let running = match session.as_ref().map(|session| gateway.inflight().enter(session, &request.id, &cancel)) {
+        Some(None) => return wire_fault(&inflight::id_in_use(&request.id)),
+        running => running.flatten(),
+    };
+    let resumable = session.as_ref().map(|session| {
+        let owner = caller.bailiwick().owner();
+        Resumable { gateway: gateway.clone(), owner, session: session.clone(), lens: lens.clone(), revision }
+    });
     let conversation = session.map_or(Conversation::None, Conversation::Session);
     let subject = Subject::of(&request.method);
     let param_headers = (era == Era::Modern && subject == Some(Subject::Tool)).then_some(headers);
@@ -243,15 +241,23 @@ async fn answer(
     // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
     let on_drop = (era == Era::Modern).then_some(cancel);
     let work = detached(gateway.clone(), asked, subject, running, on_drop);
-    stream::answer(work, Side { events: received, questions, wants, mask: gateway.mask().clone() }, minted).await
+    stream::answer(work, Side { events: received, questions, wants, mask: gateway.mask().clone() }, resumable).await
 }
 
 /// Not part of the function above: a future keeps room for every value that was made in it, also for those it has given away.
-fn detached(gateway: Gateway, asked: Asked, subject: Subject, running: Option<Running>, on_drop: Option<Cancel>) -> Detached<Answer> {
+fn detached(
+    gateway: Gateway,
+    asked: Asked,
+    subject: Subject,
+    running: Option<Running>,
+    on_drop: Option<Cancel>,
+) -> Detached<Option<Answer>> {
+    let cancel = asked.cancel.clone();
     let work = async move {
         let answer = methods::call(&gateway, asked, subject).await;
         drop(running);
-        answer
+        // Who cancels a call hears no more of it.
+        (!cancel.is_cancelled()).then_some(answer)
     };
     Detached::new(Box::pin(work), on_drop)
 }

@@ -34,6 +34,7 @@ use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
 use crate::mask::Mask;
 use crate::peer::{self, Peer};
+use crate::replay::Streams;
 use crate::servers::Server;
 use crate::spool::Spool;
 use crate::window::Window;
@@ -78,6 +79,7 @@ struct Inner {
     open_agent: Option<Scope>,
     inflight: Inflight,
     asking: Arc<Asking>,
+    streams: Arc<Streams>,
     callers: Callers,
     calls: Arc<Semaphore>,
     stopping: watch::Sender<bool>,
@@ -172,6 +174,11 @@ impl Gateway {
 
     pub(crate) fn asking(&self) -> &Arc<Asking> {
         &self.0.asking
+    }
+
+    /// The streams of older sessions that are kept for a while.
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        &self.0.streams
     }
 
     pub(crate) fn mask(&self) -> &Arc<Mask> {

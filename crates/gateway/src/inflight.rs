@@ -1,10 +1,11 @@
 //! Calls that a legacy client may still cancel by their id.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bailiwick_mcp::client::Cancel;
-use bailiwick_mcp::{Id, Notification};
+use bailiwick_mcp::{Id, Notification, WireError, error};
 
 use crate::gateway::Gateway;
 use crate::lock::Lock;
@@ -24,10 +25,16 @@ pub(crate) struct Running {
 }
 
 impl Inflight {
-    pub(crate) fn enter(&self, session: &str, id: &Id, cancel: &Cancel) -> Running {
+    /// `None` while another request of the session is running under this id: cancelling and answers could not tell the two apart.
+    pub(crate) fn enter(&self, session: &str, id: &Id, cancel: &Cancel) -> Option<Running> {
         let key = (Box::from(session), id.clone());
-        self.0.lock().insert(key.clone(), cancel.clone());
-        Running { table: self.0.clone(), key }
+        match self.0.lock().entry(key.clone()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(free) => {
+                free.insert(cancel.clone());
+                Some(Running { table: self.0.clone(), key })
+            }
+        }
     }
 
     /// Raises the flag of a running call; unknown ids are ignored, as the specification wants it.
@@ -42,6 +49,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.table.lock().remove(&self.key);
     }
+}
+
+/// The refusal of a request whose id is taken.
+pub(crate) fn id_in_use(id: &Id) -> WireError {
+    WireError::new(error::INVALID_REQUEST, "Invalid request: another request with this id is running; use a new id for each")
+        .with_id(Some(id.clone()))
 }
 
 /// A legacy client's notification: only cancelling concerns us, the rest is acknowledged.

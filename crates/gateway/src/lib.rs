@@ -32,6 +32,7 @@ mod peer;
 mod product;
 mod progress;
 mod refusal;
+mod replay;
 mod schema;
 mod servers;
 mod sessions;

@@ -3,9 +3,11 @@
 //! One [`Listener`] serves `subscriptions/listen` of 2026-07-28, the GET stream of older sessions, and older clients over stdio.
 
 mod door;
+mod session;
 mod watch;
 
-pub(crate) use door::{Standing, is_listen, legacy, modern, over_pipe};
+pub(crate) use door::{Standing, is_listen, modern, over_pipe};
+pub(crate) use session::stand;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

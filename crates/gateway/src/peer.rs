@@ -15,7 +15,7 @@ use crate::asked::{Asked, Conversation};
 use crate::asking::{Asking, CallQuestions};
 use crate::call::authenticate::Caller;
 use crate::gateway::Gateway;
-use crate::inflight::{Inflight, Running, cancelled_id};
+use crate::inflight::{Inflight, Running, cancelled_id, id_in_use};
 use crate::initialize::negotiate;
 use crate::listen::{self, Listener, Wanted};
 use crate::lock::Lock;
@@ -101,7 +101,7 @@ pub(crate) fn line(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> impl Fut
         match taken {
             Taken::Nothing => None,
             Taken::Refused(frame) => Some(frame),
-            Taken::Work(asked, running, forwarding) => Some(answer(&gateway, *asked, &outbox, running, forwarding).await),
+            Taken::Work(asked, running, forwarding) => answer(&gateway, *asked, &outbox, running, forwarding).await,
         }
     }
 }
@@ -128,7 +128,7 @@ fn take(gateway: &Gateway, peer: &Arc<Peer>, line: Bytes) -> Taken {
 fn ask(gateway: &Gateway, peer: &Arc<Peer>, request: Request) -> Result<Taken, WireError> {
     let (era, revision, meta) = agreed(peer, &request)?;
     let cancel = Cancel::new();
-    let running = peer.inflight.enter(PIPE, &request.id, &cancel);
+    let running = peer.inflight.enter(PIPE, &request.id, &cancel).ok_or_else(|| id_in_use(&request.id))?;
     let legacy = peer.legacy.lock().clone().filter(|_| era == Era::Legacy);
     let wants = Wants { token: meta.progress_token.clone(), log: meta.log_level.or_else(|| legacy.as_ref().and(*peer.log.lock())) };
     let wants_log = wants.log;
@@ -163,18 +163,16 @@ async fn answer(
     outbox: &mpsc::Sender<Frame>,
     running: Running,
     forwarding: Option<JoinHandle<()>>,
-) -> Frame {
-    let answer = if listen::is_listen(&asked.method, asked.era) {
-        listen::over_pipe(gateway, asked, outbox).await
-    } else {
-        methods::answer(gateway, asked).await
-    };
+) -> Option<Frame> {
+    let (cancel, listens) = (asked.cancel.clone(), listen::is_listen(&asked.method, asked.era));
+    let answer = if listens { listen::over_pipe(gateway, asked, outbox).await } else { methods::answer(gateway, asked).await };
     drop(running);
     // Progress may not follow the answer (protocol reference 2.10): the last event leaves first.
     if let Some(forwarding) = forwarding {
         let _ = forwarding.await;
     }
-    answer.into_frame()
+    // Who cancels a call hears no more of it; the end of a subscription has a last word.
+    (listens || !cancel.is_cancelled()).then(|| answer.into_frame())
 }
 
 /// Era and revision of a request on a pipe (protocol reference 4.1): its own metadata, else what `initialize` agreed on.
@@ -227,8 +225,8 @@ fn forward(
     let (outbox, mask) = (peer.outbox.clone(), gateway.mask().clone());
     let forwarding = tokio::spawn(async move {
         let mut side = Side { events: Some(receiver), questions, wants, mask };
-        while let Some(frame) = side.next_until_closed().await {
-            if outbox.send(frame).await.is_err() {
+        while let Some(said) = side.next_until_closed().await {
+            if outbox.send(said.frame).await.is_err() {
                 break;
             }
         }

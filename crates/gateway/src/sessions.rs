@@ -53,6 +53,7 @@ pub(crate) async fn end(gateway: &Gateway, caller: &Caller, headers: &HeaderMap)
     let ended = gateway.store().sessions().end(caller.scope(), id).await;
     match ended {
         Ok(true) => {
+            gateway.streams().forget_session(id);
             let mut response = Response::new(AnswerBody::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)

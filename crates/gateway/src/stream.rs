@@ -20,6 +20,7 @@ use crate::detach::Detached;
 use crate::exchange::{KEEP_ALIVE, finish};
 use crate::mask::Mask;
 use crate::progress::Wants;
+use crate::replay::{Resumable, Said};
 
 /// What may come before the answer.
 pub(crate) struct Side {
@@ -29,25 +30,43 @@ pub(crate) struct Side {
     pub(crate) mask: Arc<Mask>,
 }
 
-/// Waits for whatever comes first: the answer, an event, a question, or the moment for a keep-alive.
-pub(crate) async fn answer(mut work: Detached<Answer>, mut side: Side, minted: Option<HeaderValue>) -> Response<AnswerBody> {
+/// Waits for whatever comes first: the answer, an event, a question, or the moment when something has to be said. Without an answer, when the
+/// client has cancelled the call, the stream just ends.
+pub(crate) async fn answer(mut work: Detached<Option<Answer>>, mut side: Side, resumable: Option<Resumable>) -> Response<AnswerBody> {
+    let silence = resumable.as_ref().map_or(KEEP_ALIVE, Resumable::opens_after);
     let first = tokio::select! {
         biased;
-        frame = side.next() => frame.into_sse_event(None).into_parts().collect(),
-        answer = &mut work => return ended(answer, side.rest(), minted),
-        () = tokio::time::sleep(KEEP_ALIVE) => VecDeque::from([Bytes::from_static(encode::SSE_KEEP_ALIVE)]),
+        said = side.next() => Some(said),
+        answer = &mut work => return ended(answer, side.rest(), resumable),
+        () = tokio::time::sleep(silence) => None,
     };
-    let stream = EventStream { work: Some(work), side, ready: first, keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)) };
-    event_stream(AnswerBody::events(stream))
+    if let Some(open) = resumable.and_then(Resumable::open) {
+        return event_stream(AnswerBody::kept(open.carry(work, side, first)));
+    }
+    let ready = match first {
+        Some(said) => event(said.frame).collect(),
+        None => VecDeque::from([Bytes::from_static(encode::SSE_KEEP_ALIVE)]),
+    };
+    event_stream(AnswerBody::events(EventStream { work: Some(work), side, ready, keep_alive: Box::pin(tokio::time::sleep(KEEP_ALIVE)) }))
 }
 
 /// The answer was there first, perhaps with something that was said in the same moment.
-fn ended(answer: Answer, before: Vec<Frame>, minted: Option<HeaderValue>) -> Response<AnswerBody> {
-    if before.is_empty() {
-        return finish(answer, minted);
+fn ended(answer: Option<Answer>, before: Vec<Frame>, resumable: Option<Resumable>) -> Response<AnswerBody> {
+    let answer = match answer {
+        Some(answer) if before.is_empty() => return finish(answer, None),
+        Some(answer) => answer,
+        None => return event_stream(AnswerBody::said(std::iter::empty())),
+    };
+    let events: Vec<Said> = before.into_iter().chain([answer.into_frame()]).map(Said::from).collect();
+    if let Some(open) = resumable.and_then(Resumable::open) {
+        return event_stream(AnswerBody::kept(open.keep(events)));
     }
-    let events = before.into_iter().chain([answer.into_frame()]);
-    event_stream(AnswerBody::said(events.flat_map(|frame| frame.into_sse_event(None).into_parts())))
+    event_stream(AnswerBody::said(events.into_iter().flat_map(|said| event(said.frame))))
+}
+
+/// An event that nobody can come back to.
+fn event(frame: Frame) -> impl Iterator<Item = Bytes> {
+    frame.into_sse_event(None).into_parts()
 }
 
 /// A response whose body is a stream of events.
@@ -62,26 +81,26 @@ pub(crate) fn event_stream(body: AnswerBody) -> Response<AnswerBody> {
 
 impl Side {
     /// The next message for the caller; never, when nothing more can come.
-    async fn next(&mut self) -> Frame {
+    pub(crate) async fn next(&mut self) -> Said {
         std::future::poll_fn(|context| self.poll(context)).await
     }
 
     /// The next message for the caller; `None` when the call has ended and everything has been said.
-    pub(crate) async fn next_until_closed(&mut self) -> Option<Frame> {
+    pub(crate) async fn next_until_closed(&mut self) -> Option<Said> {
         std::future::poll_fn(|context| match self.poll(context) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Ready(said) => Poll::Ready(Some(said)),
             Poll::Pending if self.events.is_none() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
         .await
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Frame> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Said> {
         while let Some(events) = &mut self.events
             && let Poll::Ready(event) = events.poll_recv(context)
         {
             match event.map(|event| self.wants.notification(event, &self.mask)) {
-                Some(Some(frame)) => return Poll::Ready(frame),
+                Some(Some(frame)) => return Poll::Ready(frame.into()),
                 Some(None) => {}
                 None => self.events = None,
             }
@@ -90,7 +109,7 @@ impl Side {
             && let Poll::Ready(question) = questions.poll_next(&self.mask, context)
         {
             match question {
-                Some(frame) => return Poll::Ready(frame),
+                Some(said) => return Poll::Ready(said),
                 None => self.questions = None,
             }
         }
@@ -98,7 +117,7 @@ impl Side {
     }
 
     /// What was said before the answer and has not been sent yet.
-    fn rest(&mut self) -> Vec<Frame> {
+    pub(crate) fn rest(&mut self) -> Vec<Frame> {
         let events = self.events.take().into_iter().flat_map(drain);
         events.filter_map(|event| self.wants.notification(event, &self.mask)).collect()
     }
@@ -106,7 +125,7 @@ impl Side {
 
 /// Events, questions, keep-alives, and last the answer.
 pub(crate) struct EventStream {
-    work: Option<Detached<Answer>>,
+    work: Option<Detached<Option<Answer>>>,
     side: Side,
     ready: VecDeque<Bytes>,
     keep_alive: Pin<Box<Sleep>>,
@@ -114,7 +133,7 @@ pub(crate) struct EventStream {
 
 impl EventStream {
     fn push(&mut self, frame: Frame) {
-        self.ready.extend(frame.into_sse_event(None).into_parts());
+        self.ready.extend(event(frame));
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -131,8 +150,8 @@ impl EventStream {
                 return Poll::Ready(None);
             }
             // Events first: none may follow the answer.
-            if let Poll::Ready(frame) = self.side.poll(context) {
-                self.push(frame);
+            if let Poll::Ready(said) = self.side.poll(context) {
+                self.push(said.frame);
                 continue;
             }
             if let Some(work) = self.work.as_mut()
@@ -142,7 +161,7 @@ impl EventStream {
                 self.side.rest().into_iter().for_each(|frame| self.push(frame));
                 // Questions of a call that has ended are of no use any more.
                 self.side.questions = None;
-                self.push(answer.into_frame());
+                answer.into_iter().for_each(|answer| self.push(answer.into_frame()));
                 continue;
             }
             if self.keep_alive.as_mut().poll(context).is_ready() {

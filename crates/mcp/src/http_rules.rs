@@ -231,15 +231,15 @@ fn is_zero_quality(parameter: &str) -> bool {
     })
 }
 
-/// Checks the `Accept` of a POST. Modern requests must name both types; of legacy requests only those are refused that take neither JSON
-/// nor anything.
+/// Checks the `Accept` of a POST. Modern requests must name both types or take anything; of legacy requests only those are refused that
+/// take neither JSON nor anything.
 ///
 /// # Errors
 /// 406.
 pub fn check_accept(headers: &HeaderMap, era: Era) -> Result<(), Refusal> {
     let accepted = Accepted::read(headers);
     match era {
-        Era::Modern if accepted.json && accepted.events => Ok(()),
+        Era::Modern if accepted.anything || (accepted.json && accepted.events) => Ok(()),
         Era::Modern => Err(Refusal::new(406, "Accept must list application/json and text/event-stream")),
         Era::Legacy if accepted.json || accepted.anything => Ok(()),
         Era::Legacy => Err(Refusal::new(406, "Accept must list application/json and text/event-stream")),

@@ -1,5 +1,6 @@
 // What the two TypeScript clients share: the steps, one JSON line each. Both SDK lines have the same methods; where they differ, the
-// client gives an adapter: {client, revision(), call(params, options), list: {tools, ...}, hears(kind) -> {told, close()}}.
+// client gives an adapter: {client, revision(), call(params, options), list: {tools, ...}, hears(kind) -> {told, close()}}; for the step `resume`
+// also `wire`, which breaks a stream off.
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
@@ -88,6 +89,15 @@ export const steps = {
   async progress(part, { call }) {
     const seen = [];
     textOf(await call({ name: name(part.tool), arguments: part.arguments }, { onprogress: ({ progress, total }) => seen.push([progress, total]) }));
+    require(isDeepStrictEqual(seen, part.progress), JSON.stringify(part.progress), seen);
+  },
+  async resume(part, { call, wire }) {
+    wire.cut = true;
+    const seen = [];
+    const result = await call({ name: name(part.tool), arguments: part.arguments }, { onprogress: ({ progress, total }) => seen.push([progress, total]) });
+    textOf(result);
+    require(!wire.cut, "a stream that could be broken off", wire);
+    require(wire.returned.length === 1 && wire.returned[0][1] === 200, "one return with Last-Event-ID", wire.returned);
     require(isDeepStrictEqual(seen, part.progress), JSON.stringify(part.progress), seen);
   },
   async cancel(part, { call }) {

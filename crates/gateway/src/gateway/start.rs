@@ -22,12 +22,14 @@ use tokio::task::JoinSet;
 
 use super::{AUTH_EVENTS_PER_SECOND_MAX, CALLS_MAX, Gateway, Inner, KEY_LOOKS_PER_SECOND_MAX, OrganisationPlaces, RequestLimits};
 use crate::agents::{Agents, AgentsSetup};
+use crate::asking::Asking;
 use crate::call::authenticate::Callers;
 use crate::call_log::CallLog;
 use crate::changes::Changes;
 use crate::inflight::Inflight;
 use crate::lock::Lock;
 use crate::mask::Mask;
+use crate::replay::Streams;
 use crate::servers::{ProbeNote, Server, Workshop};
 use crate::spool::Spool;
 use crate::window::Window;
@@ -138,8 +140,10 @@ impl Gateway {
             limits: config.limits.clone(),
             name_max: config.names.max_length,
         });
+        let asking: Arc<Asking> = Arc::default();
         let gateway = Self(Arc::new(Inner {
             limits: RequestLimits::of(&config),
+            streams: Streams::new(&config.limits, asking.clone()),
             host_rules: host_rules(&config)?,
             agents,
             servers,
@@ -154,7 +158,7 @@ impl Gateway {
             open_agent,
             config,
             inflight: Inflight::default(),
-            asking: Arc::default(),
+            asking,
             callers: Callers::default(),
             calls: Arc::new(Semaphore::new(CALLS_MAX as usize)),
             stopping: watch::Sender::new(false),

@@ -1,17 +1,15 @@
-//! The three ways in which a client listens.
+//! The two ways in which a client of 2026-07-28 listens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_mcp::{Era, Frame, Id, Json, RpcError, encode, error, method};
 use bytes::Bytes;
 use http::Response;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::{Instant, interval};
+use tokio::time::Instant;
 
 use super::{Listener, News, Wanted};
 use crate::asked::Asked;
-use crate::bailiwick::Lens;
 use crate::body::AnswerBody;
 use crate::call::authenticate::Caller;
 use crate::call::encode::Answer;
@@ -22,8 +20,6 @@ use crate::stream::event_stream;
 
 /// Frames that wait for a slow client; the listener then waits too.
 const FRAMES_QUEUED_MAX: usize = 16;
-/// How often a session's row is looked at for resources that were added on another replica, or for its end.
-const SESSION_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A client that takes nothing for so long is not listening any more.
 const DELIVERY_MAX: Duration = Duration::from_secs(3);
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
@@ -57,18 +53,6 @@ pub(crate) async fn over_pipe(gateway: &Gateway, asked: Asked, outbox: &mpsc::Se
     Answer::rendered(id, era, subscribed(gateway, asked, outbox).await)
 }
 
-/// GET by a session of the older revisions: everything that belongs to no request.
-pub(crate) fn legacy(gateway: &Gateway, caller: Arc<Caller>, lens: Lens, session: Box<str>) -> Result<Response<AnswerBody>, RpcError> {
-    let place = take_place(&caller)?;
-    let (frames, receiver) = mpsc::channel(FRAMES_QUEUED_MAX);
-    let gateway = gateway.clone();
-    tokio::spawn(async move {
-        follow_session(&gateway, &caller, &lens, &session, &frames).await;
-        drop(place);
-    });
-    Ok(event_stream(AnswerBody::standing(receiver)))
-}
-
 /// Checks the request and takes a place for the stream.
 fn accepted(asked: &Asked) -> Result<OwnedSemaphorePermit, RpcError> {
     let filter = asked.params.as_ref().and_then(|params| params.member("notifications"));
@@ -78,7 +62,7 @@ fn accepted(asked: &Asked) -> Result<OwnedSemaphorePermit, RpcError> {
     take_place(&asked.caller)
 }
 
-fn take_place(caller: &Caller) -> Result<OwnedSemaphorePermit, RpcError> {
+pub(super) fn take_place(caller: &Caller) -> Result<OwnedSemaphorePermit, RpcError> {
     let busy = || RpcError::new(4290, "too many streams of this agent are open; close one first");
     caller.bailiwick().streams().clone().try_acquire_owned().map_err(|_| busy())
 }
@@ -121,49 +105,12 @@ fn ended(id: &Json) -> Json {
     encode::object(&[("resultType", &Json::from_static("\"complete\"")), ("_meta", &meta)])
 }
 
-async fn follow_session(gateway: &Gateway, caller: &Arc<Caller>, lens: &Lens, session: &str, frames: &mpsc::Sender<Frame>) {
-    let everything = Wanted { tools: true, prompts: true, resources: true, uris: Vec::new() };
-    let mut listener = Listener::start(caller, lens, gateway.mask(), everything).await;
-    let mut asked: Vec<String> = Vec::new();
-    let mut look = interval(SESSION_LOOK_EVERY);
-    let mut stopping = gateway.stop_signal();
-    loop {
-        tokio::select! {
-            news = listener.next() => {
-                let Some(News { method, params }) = news else { return };
-                if !deliver(frames, encode::notification(method, params.as_ref())).await {
-                    return;
-                }
-            }
-            _ = look.tick() => {
-                match gateway.store().sessions().get(caller.scope(), session).await {
-                    Ok(Some(row)) => {
-                        // What was refused once is not asked for again until the client changes something.
-                        if row.state.subscriptions != asked {
-                            asked.clone_from(&row.state.subscriptions);
-                            tokio::select! {
-                                () = listener.watch(asked.clone()) => {}
-                                () = stopped(&mut stopping) => return,
-                            }
-                        }
-                    }
-                    Ok(None) => return,
-                    // The database is away for a moment: what is watched stays watched.
-                    Err(_) => {}
-                }
-            }
-            () = frames.closed() => return,
-            () = stopped(&mut stopping) => return,
-        }
-    }
-}
-
 /// Gives a frame to a client; `false` when he is gone or does not read.
 async fn deliver(frames: &mpsc::Sender<Frame>, frame: Frame) -> bool {
     matches!(tokio::time::timeout(DELIVERY_MAX, frames.send(frame)).await, Ok(Ok(())))
 }
 
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 

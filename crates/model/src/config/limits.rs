@@ -72,6 +72,14 @@ limits! {
     tools_per_view_max = 5_000 in 1..=50_000, "Tools that one agent sees. Beyond it: cut and flagged.";
     spool_records_max = 10_000 in 1..=1_000_000, "Ends of calls that wait for the ledger. Beyond it: no call is admitted.";
     spool_bytes_max = 67_108_864 in 1_048_576..=1_073_741_824, "The same in bytes. Beyond it: no call is admitted.";
+    streams_per_principal_max = 8 in 1..=10_000, "Streams on which one agent's clients listen. Beyond it: 429.";
+    resume_seconds = 120 in 1..=3_600, "Time for which an ended or left stream is kept. Beyond it: forgotten.";
+    resume_events_max = 256 in 1..=100_000, "Events kept of one stream. Beyond it: the oldest is forgotten.";
+    resume_stream_bytes_max = 4_194_304 in 1_024..=268_435_456, "The same in bytes.";
+    resume_streams_per_session_max = 32 in 1..=10_000, "Streams kept of one session. Beyond it: oldest forgotten, else no ids.";
+    resume_streams_per_principal_max = 64 in 1..=100_000, "Streams kept of one agent. Beyond it: the same.";
+    resume_principal_bytes_max = 16_777_216 in 1_024..=1_073_741_824, "Bytes kept of one agent. Beyond it: the oldest go.";
+    resume_bytes_max = 67_108_864 in 1_024..=4_294_967_296, "Bytes kept of all. Beyond it: the agent's oldest go.";
     list_page_items = 5_000 in 1..=50_000, "Entries on one page of a list that we give out. Beyond it: a further page.";
     list_pages_max = 100 in 1..=1_000, "Pages read when listing a server's tools. Beyond it: cut and flagged.";
 }

@@ -55,7 +55,8 @@ impl Ear {
             if self.0.read_line(&mut line).ok()? == 0 {
                 return None;
             }
-            if let Some(data) = line.strip_prefix("data:") {
+            // Without data: what a stream of 2025-11-25 begins with.
+            if let Some(data) = line.strip_prefix("data:").filter(|data| !data.trim().is_empty()) {
                 return Some(serde_json::from_str(data).unwrap());
             }
             if line.trim() == "0" {

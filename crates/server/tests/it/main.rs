@@ -3,9 +3,11 @@
 
 mod audit;
 mod base;
+mod canary;
 mod cli;
 mod demo;
 mod door;
+mod ear;
 mod endpoint;
 mod keys;
 mod kill;
@@ -14,6 +16,7 @@ mod offers;
 mod outage;
 mod proof;
 mod refusals;
+mod resumption;
 mod scene;
 mod spool;
 mod stdio;

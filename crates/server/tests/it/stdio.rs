@@ -4,8 +4,9 @@ use std::process::Stdio;
 
 use bailiwick_testkit::client::{Client, Era};
 use bailiwick_testkit::place::Place;
+use bailiwick_testkit::upstream::{Behaviour, StdioUpstream};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::scene::{READER, code, text};
@@ -67,6 +68,46 @@ async fn nonsense_on_the_pipe_is_answered_and_the_next_line_is_served() {
     assert_eq!(good, [&json!({"jsonrpc": "2.0", "id": "last", "result": {}})]);
     assert_eq!(bad.len(), 5, "{bad:?}");
     assert!(bad.iter().all(|answer| matches!(answer["error"]["code"].as_i64(), Some(-32700 | -32600))), "{bad:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cancels_hears_no_more_and_an_id_in_use_is_refused() {
+    let place = place();
+    let slow = StdioUpstream::new(Behaviour::default(), &place.join("arrivals"));
+    let args: Vec<String> = slow.args().into_iter().map(|arg| arg.into_string().unwrap()).collect();
+    let module = json!({"type": "mcp_proxy", "config": {"command": slow.program(), "args": args}});
+    place.file("slow.yml", json!({"agent_type": "reader", "modules": {"slow": module}}).to_string());
+    let mut child = program(&place, &["run", "--manifest", "slow.yml"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
+    let say = |id: Option<u8>, method: &str, params: Value| {
+        let mut message = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        id.into_iter().for_each(|id| message["id"] = json!(id));
+        format!("{message}\n")
+    };
+    let opening = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+    input.write_all((say(Some(0), "initialize", opening) + &say(Some(1), "tools/list", json!({}))).as_bytes()).await.unwrap();
+    let mut answer = async |id: u8| loop {
+        let message: Value = serde_json::from_str(&output.next_line().await.unwrap().unwrap()).unwrap();
+        if message["id"] == id {
+            break message;
+        }
+    };
+    let listed = answer(1).await;
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    let tool = tools.iter().find_map(|tool| tool["name"].as_str().filter(|name| name.ends_with("sleep"))).unwrap();
+    let call = say(Some(2), "tools/call", json!({"name": tool, "arguments": {"ms": 20_000}}));
+    input.write_all(call.as_bytes()).await.unwrap();
+    slow.wait_for("sleep", 1);
+    input.write_all(call.as_bytes()).await.unwrap();
+    assert_eq!(answer(2).await["error"]["code"], -32600, "the id is taken");
+    let cancelled = say(None, "notifications/cancelled", json!({"requestId": 2}));
+    input.write_all((cancelled + &say(Some(3), "ping", json!({}))).as_bytes()).await.unwrap();
+    answer(3).await;
+    drop(input);
+    while let Some(line) = output.next_line().await.unwrap() {
+        assert_ne!(serde_json::from_str::<Value>(&line).unwrap()["id"], 2, "{line}");
+    }
+    assert!(child.wait().await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

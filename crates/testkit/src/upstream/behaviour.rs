@@ -46,6 +46,8 @@ pub struct Behaviour {
     pub opening_delay_ms: u64,
     /// Progress notifications sent before the answer to a call that brought a progress token.
     pub progress: u32,
+    /// What they say, in place of `step N`.
+    pub progress_message: Option<String>,
     /// The server dies when this many calls have arrived; the last of them is not answered.
     pub crash_after: Option<u64>,
     /// A key is a method (`tools/list`) or a tool (`tool:echo`); such a request is answered by the fault.
@@ -80,6 +82,7 @@ impl Default for Behaviour {
             delay_ms: 0,
             opening_delay_ms: 0,
             progress: 0,
+            progress_message: None,
             crash_after: None,
             faults: BTreeMap::new(),
             bearer: None,

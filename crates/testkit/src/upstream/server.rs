@@ -372,7 +372,7 @@ impl Asked<'_> {
             Act::AskRounds(rounds) => return self.ask(rounds),
         };
         let token = self.params.meta.as_ref().and_then(|m| m.progress_token);
-        let mut progress = token.map(|t| progress(t.get(), behaviour.progress)).unwrap_or_default();
+        let mut progress = token.map(|t| progress(t.get(), behaviour)).unwrap_or_default();
         progress.extend(self.words(act, level));
         let message = wire::result(self.id, &result);
         Plan::Answer(Answer { status: StatusCode::OK, session: None, delay, progress, message, is_call: true })
@@ -414,9 +414,11 @@ fn text(head: &str, json_string: &str, is_error: bool) -> String {
     format!(r#"{{{head}"content":[{{"type":"text","text":{json_string}}}],"isError":{is_error}}}"#)
 }
 
-fn progress(token: &str, count: u32) -> Vec<Vec<u8>> {
+fn progress(token: &str, behaviour: &Behaviour) -> Vec<Vec<u8>> {
+    let count = behaviour.progress;
     let one = |n| {
-        let params = format!(r#"{{"progressToken":{token},"progress":{n},"total":{count},"message":"step {n}"}}"#);
+        let message = Value::from(behaviour.progress_message.clone().unwrap_or_else(|| format!("step {n}")));
+        let params = format!(r#"{{"progressToken":{token},"progress":{n},"total":{count},"message":{message}}}"#);
         wire::notification("notifications/progress", &params)
     };
     (1..=count).map(one).collect()
