@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
 //! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
+//! | `ntfy` | `ntfy.rs` | one topic of an ntfy server |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -18,10 +19,13 @@ mod blocking;
 pub mod config;
 pub mod context;
 pub mod egress;
+mod encoded_word;
 pub mod fault;
 pub mod filesystem;
 pub mod host;
 pub mod module;
+mod notifier;
+pub mod ntfy;
 pub mod output;
 pub mod registry;
 pub mod schema;

@@ -1,10 +1,12 @@
 //! Tests through the public face of the modules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod canary;
 mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
 mod http_client;
+mod ntfy;
 mod service;
 mod specs;
 mod sqlite;

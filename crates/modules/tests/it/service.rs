@@ -119,11 +119,8 @@ async fn converse(mut stream: TcpStream, log: Arc<Mutex<Vec<Received>>>, answer:
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        let sent = async {
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&reply.body).await
-        };
-        if sent.await.is_err() {
+        // In one piece: two would wait for each other's acknowledgement.
+        if stream.write_all(&[head.as_bytes(), &reply.body].concat()).await.is_err() {
             return;
         }
     }
@@ -193,6 +190,13 @@ impl SecretSink for Learned {
     fn learn(&self, secret: &str) {
         self.0.lock().unwrap().push(secret.to_owned());
     }
+}
+
+/// The names of a request's headers, sorted.
+pub(crate) fn header_names(request: &Received) -> Vec<&str> {
+    let mut names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// A host over `network`.
