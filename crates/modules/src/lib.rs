@@ -10,6 +10,8 @@
 //! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
 //! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
 //! | `ntfy` | `ntfy.rs` | one topic of an ntfy server |
+//! | `slack_webhook` | `slack_webhook.rs` | one incoming webhook |
+//! | `discord_webhook` | `discord_webhook.rs` | one webhook |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -18,6 +20,7 @@ mod arguments;
 mod blocking;
 pub mod config;
 pub mod context;
+pub mod discord_webhook;
 pub mod egress;
 mod encoded_word;
 pub mod fault;
@@ -30,8 +33,10 @@ pub mod output;
 pub mod registry;
 pub mod schema;
 pub mod service;
+pub mod slack_webhook;
 pub mod spec;
 pub mod sqlite;
+mod webhook;
 
 pub use arguments::decode;
 pub use config::{ConfigKey, ConfigKind, ConfigReader};

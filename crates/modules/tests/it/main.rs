@@ -14,3 +14,4 @@ mod sqlite_attacks;
 mod sqlite_bombs;
 mod support;
 mod tls;
+mod webhooks;

@@ -10,7 +10,12 @@ use crate::support::try_open_on;
 const DESCRIPTION_BYTES_MAX: usize = 1024;
 
 /// Every credential any kind asks for.
-const CREDENTIALS: &[(&str, &str)] = &[("NTFY_URL", "https://push.example"), ("NTFY_TOKEN", "token")];
+const CREDENTIALS: &[(&str, &str)] = &[
+    ("NTFY_URL", "https://push.example"),
+    ("NTFY_TOKEN", "token"),
+    ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/x"),
+    ("DISCORD_WEBHOOK_URL", "https://discord.com/api/webhooks/1/x"),
+];
 
 fn every_tool() -> Vec<(String, ToolSpec)> {
     let dir = tempfile::tempdir().unwrap();
@@ -18,6 +23,8 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
         ("filesystem", json!({ "base_path": dir.path(), "extended_tools": true })),
         ("sqlite", json!({ "db_dir": dir.path() })),
         ("ntfy", json!({})),
+        ("slack_webhook", json!({})),
+        ("discord_webhook", json!({})),
     ];
     let tools = |(kind, config): (&str, Value)| {
         let opened = try_open_on(&Host::isolated(), kind, "a", None, &config, CREDENTIALS).unwrap();
@@ -75,6 +82,8 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     let texts = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), json!("string"))).collect::<serde_json::Map<_, _>>();
     let notify = json!({ "types": texts(&["title", "message", "priority", "tags"]), "required": ["title", "message"] });
     assert_eq!(arguments("ntfy", "send"), notify);
+    assert_eq!(arguments("slack_webhook", "send"), json!({ "types": texts(&["text"]), "required": ["text"] }));
+    assert_eq!(arguments("discord_webhook", "send"), json!({ "types": texts(&["content"]), "required": ["content"] }));
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
