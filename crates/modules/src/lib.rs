@@ -12,6 +12,7 @@
 //! | `ntfy` | `ntfy.rs` | one topic of an ntfy server |
 //! | `slack_webhook` | `slack_webhook.rs` | one incoming webhook |
 //! | `discord_webhook` | `discord_webhook.rs` | one webhook |
+//! | `matrix` | `matrix.rs` | listed rooms of a homeserver |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -26,6 +27,7 @@ mod encoded_word;
 pub mod fault;
 pub mod filesystem;
 pub mod host;
+pub mod matrix;
 pub mod module;
 mod notifier;
 pub mod ntfy;

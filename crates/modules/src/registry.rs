@@ -17,6 +17,7 @@ pub fn builtin() -> Vec<Arc<dyn ModuleKind>> {
         Arc::new(crate::ntfy::Kind),
         Arc::new(crate::slack_webhook::Kind),
         Arc::new(crate::discord_webhook::Kind),
+        Arc::new(crate::matrix::Kind),
     ]
 }
 
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn a_kind_never_replaces_another() {
         let mut registry = ModuleRegistry::with_builtin();
-        assert_eq!(registry.names().collect::<Vec<_>>(), ["discord_webhook", "filesystem", "ntfy", "slack_webhook", "sqlite"]);
+        assert_eq!(registry.names().collect::<Vec<_>>(), ["discord_webhook", "filesystem", "matrix", "ntfy", "slack_webhook", "sqlite"]);
         assert_eq!(registry.add(Arc::new(crate::sqlite::Kind)), Err(NameTaken("sqlite")));
         let mut empty = ModuleRegistry::empty();
         assert_eq!(empty.add(Arc::new(crate::sqlite::Kind)), Ok(()));

@@ -6,6 +6,7 @@ mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
 mod http_client;
+mod matrix;
 mod ntfy;
 mod service;
 mod specs;

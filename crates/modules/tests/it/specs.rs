@@ -14,6 +14,8 @@ const CREDENTIALS: &[(&str, &str)] = &[
     ("NTFY_URL", "https://push.example"),
     ("NTFY_TOKEN", "token"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/x"),
+    ("MATRIX_HOMESERVER", "https://matrix.example"),
+    ("MATRIX_ACCESS_TOKEN", "token"),
     ("DISCORD_WEBHOOK_URL", "https://discord.com/api/webhooks/1/x"),
 ];
 
@@ -25,6 +27,7 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
         ("ntfy", json!({})),
         ("slack_webhook", json!({})),
         ("discord_webhook", json!({})),
+        ("matrix", json!({ "allowed_rooms": ["!a:b"] })),
     ];
     let tools = |(kind, config): (&str, Value)| {
         let opened = try_open_on(&Host::isolated(), kind, "a", None, &config, CREDENTIALS).unwrap();
@@ -83,6 +86,7 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     let notify = json!({ "types": texts(&["title", "message", "priority", "tags"]), "required": ["title", "message"] });
     assert_eq!(arguments("ntfy", "send"), notify);
     assert_eq!(arguments("slack_webhook", "send"), json!({ "types": texts(&["text"]), "required": ["text"] }));
+    assert_eq!(arguments("matrix", "send"), json!({ "types": texts(&["room", "message"]), "required": ["room", "message"] }));
     assert_eq!(arguments("discord_webhook", "send"), json!({ "types": texts(&["content"]), "required": ["content"] }));
 }
 
