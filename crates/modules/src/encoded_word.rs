@@ -2,8 +2,9 @@
 
 use data_encoding::BASE64;
 
-/// Bytes of text in one encoded word: in base64 and with its frame it stays within the 75 characters that the RFC allows.
-const WORD_BYTES_MAX: usize = 45;
+/// Bytes of text in one encoded word: in base64 and with its frame it stays within the 75 characters that the RFC allows for a word, and
+/// behind the name of a header within the 76 that it allows for a line.
+const WORD_BYTES_MAX: usize = 39;
 
 /// Whether a reader takes `text` as it stands: printable ASCII in which nothing looks like an encoded word.
 pub(crate) fn is_plain(text: &str) -> bool {

@@ -13,6 +13,7 @@
 //! | `slack_webhook` | `slack_webhook.rs` | one incoming webhook |
 //! | `discord_webhook` | `discord_webhook.rs` | one webhook |
 //! | `matrix` | `matrix.rs` | listed rooms of a homeserver |
+//! | `smtp` | `smtp.rs` | listed recipients, over one mail server |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -36,6 +37,7 @@ pub mod registry;
 pub mod schema;
 pub mod service;
 pub mod slack_webhook;
+pub mod smtp;
 pub mod spec;
 pub mod sqlite;
 mod webhook;

@@ -14,6 +14,10 @@ const CREDENTIALS: &[(&str, &str)] = &[
     ("NTFY_URL", "https://push.example"),
     ("NTFY_TOKEN", "token"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/x"),
+    ("SMTP_HOST", "mail.example"),
+    ("SMTP_PORT", "587"),
+    ("SMTP_USER", "user"),
+    ("SMTP_PASSWORD", "password"),
     ("MATRIX_HOMESERVER", "https://matrix.example"),
     ("MATRIX_ACCESS_TOKEN", "token"),
     ("DISCORD_WEBHOOK_URL", "https://discord.com/api/webhooks/1/x"),
@@ -28,6 +32,7 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
         ("slack_webhook", json!({})),
         ("discord_webhook", json!({})),
         ("matrix", json!({ "allowed_rooms": ["!a:b"] })),
+        ("smtp", json!({ "from_address": "a@b.example", "allowed_recipients": ["c@d.example"] })),
     ];
     let tools = |(kind, config): (&str, Value)| {
         let opened = try_open_on(&Host::isolated(), kind, "a", None, &config, CREDENTIALS).unwrap();
@@ -87,6 +92,8 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!(arguments("ntfy", "send"), notify);
     assert_eq!(arguments("slack_webhook", "send"), json!({ "types": texts(&["text"]), "required": ["text"] }));
     assert_eq!(arguments("matrix", "send"), json!({ "types": texts(&["room", "message"]), "required": ["room", "message"] }));
+    let mail = json!({ "types": texts(&["to", "subject", "body"]), "required": ["to", "subject", "body"] });
+    assert_eq!(arguments("smtp", "send"), mail);
     assert_eq!(arguments("discord_webhook", "send"), json!({ "types": texts(&["content"]), "required": ["content"] }));
 }
 
