@@ -2,19 +2,32 @@
 
 use std::path::PathBuf;
 
-use bailiwick_model::template;
+use bailiwick_model::{AgentId, AgentType, OrgId, template};
 use serde_json::{Map, Value};
 
 pub use bailiwick_model::manifest::{ConfigKey, ConfigKind};
 
 use crate::fault::OpenFault;
-use crate::module::ModuleSetup;
+use crate::module::{ModuleDraft, ModuleSetup};
 
 /// Reads typed values out of a `config` mapping. Messages name the key and the rule, never the value, which may be a
 /// substituted secret.
 #[derive(Clone, Copy, Debug)]
 pub struct ConfigReader<'a> {
-    setup: ModuleSetup<'a>,
+    config: &'a Map<String, Value>,
+    org: Option<&'a OrgId>,
+    agent_id: Option<&'a AgentId>,
+    agent_type: &'a AgentType,
+}
+
+/// For a draft without an agent: the shortest id there is.
+const STAND_IN: &str = "a";
+
+impl<'a> From<ModuleDraft<'a>> for ConfigReader<'a> {
+    /// A reader for [`ModuleKind::check`](crate::ModuleKind::check).
+    fn from(draft: ModuleDraft<'a>) -> Self {
+        Self { config: draft.config, org: None, agent_id: draft.agent_id, agent_type: draft.agent_type }
+    }
 }
 
 impl<'a> ConfigReader<'a> {
@@ -24,7 +37,7 @@ impl<'a> ConfigReader<'a> {
     /// [`OpenFault`] naming the first unknown key.
     pub fn new(setup: ModuleSetup<'a>, known: &[ConfigKey]) -> Result<Self, OpenFault> {
         match setup.config.keys().find(|name| known.iter().all(|key| key.name != name.as_str())) {
-            None => Ok(Self { setup }),
+            None => Ok(Self { config: setup.config, org: setup.org, agent_id: Some(setup.agent_id), agent_type: setup.agent_type }),
             Some(name) => {
                 let names: Vec<_> = known.iter().map(|key| key.name).collect();
                 Err(OpenFault::about(name, "is not a configuration key of this module", format!("use one of: {}", names.join(", "))))
@@ -33,7 +46,7 @@ impl<'a> ConfigReader<'a> {
     }
 
     fn map(&self) -> &'a Map<String, Value> {
-        self.setup.config
+        self.config
     }
 
     /// A text, or `None` when the key is absent or null.
@@ -90,7 +103,7 @@ impl<'a> ConfigReader<'a> {
     /// As [`path`](Self::path); for such an agent also when the directory is the root of the file system.
     pub fn place(&self, key: &str) -> Result<PathBuf, OpenFault> {
         let path = self.path(key)?;
-        let Some(org) = self.setup.org else { return Ok(path) };
+        let Some(org) = self.org else { return Ok(path) };
         let Some(name) = path.file_name() else {
             return Err(OpenFault::about(
                 key,
@@ -131,23 +144,29 @@ impl<'a> ConfigReader<'a> {
     }
 
     /// `template` with `{agent_id}` and `{agent_type}` replaced literally; `{{` and `}}` are literal braces (reference,
-    /// tool modules section 2).
+    /// tool modules section 2). Where no agent is known, an id of one letter stands in.
     ///
     /// # Errors
     /// [`OpenFault`] for any other field and for a stray brace.
     pub fn expand(&self, key: &str, template: &str) -> Result<String, OpenFault> {
-        template::render(template, self.setup.agent_id, self.setup.agent_type)
-            .map_err(|fault| OpenFault::about(key, "is not a template", fault.to_string()))
+        let fault = |cause: String| OpenFault::about(key, "is not a template", cause);
+        let stand_in = AgentId::parse(STAND_IN).map_err(|cause| fault(cause.to_string()))?;
+        template::render(template, self.agent_id.unwrap_or(&stand_in), self.agent_type).map_err(|cause| fault(cause.to_string()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bailiwick_model::{AgentId, AgentType};
     use serde_json::json;
 
     use super::*;
     use crate::module::Credentials;
+
+    const KNOWN: &[ConfigKey] = &[key("n"), key("f"), key("t"), key("neg"), key("real"), key("none")];
+
+    const fn key(name: &'static str) -> ConfigKey {
+        ConfigKey { name, required: false, doc: "", kind: ConfigKind::Text }
+    }
 
     fn with_reader(config: Value, test: impl FnOnce(ConfigReader<'_>)) {
         let (id, kind) = (AgentId::parse("a-1").unwrap(), AgentType::parse("t_x").unwrap());
@@ -162,7 +181,7 @@ mod tests {
             credentials: &Credentials::default(),
             host: &crate::host::Host::isolated(),
         };
-        test(ConfigReader { setup });
+        test(ConfigReader::new(setup, KNOWN).unwrap());
     }
 
     #[test]

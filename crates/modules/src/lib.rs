@@ -9,6 +9,11 @@
 //! |---|---|---|
 //! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
 //! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
+//! | `ntfy` | `ntfy.rs` | one topic of an ntfy server |
+//! | `slack_webhook` | `slack_webhook.rs` | one incoming webhook |
+//! | `discord_webhook` | `discord_webhook.rs` | one webhook |
+//! | `matrix` | `matrix.rs` | listed rooms of a homeserver |
+//! | `smtp` | `smtp.rs` | listed recipients, over one mail server |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -17,18 +22,26 @@ mod arguments;
 mod blocking;
 pub mod config;
 pub mod context;
+pub mod discord_webhook;
 pub mod egress;
+mod encoded_word;
 pub mod fault;
 pub mod filesystem;
 pub mod host;
+pub mod matrix;
 pub mod module;
+mod notifier;
+pub mod ntfy;
 pub mod output;
 pub mod registry;
 pub mod schema;
 pub mod scope;
 pub mod service;
+pub mod slack_webhook;
+pub mod smtp;
 pub mod spec;
 pub mod sqlite;
+mod webhook;
 
 pub use arguments::decode;
 pub use config::{ConfigKey, ConfigKind, ConfigReader};

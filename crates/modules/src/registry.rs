@@ -11,7 +11,15 @@ use crate::module::ModuleKind;
 /// The kinds that come with the program.
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn ModuleKind>> {
-    vec![Arc::new(crate::filesystem::Kind), Arc::new(crate::sqlite::Kind)]
+    vec![
+        Arc::new(crate::filesystem::Kind),
+        Arc::new(crate::sqlite::Kind),
+        Arc::new(crate::ntfy::Kind),
+        Arc::new(crate::slack_webhook::Kind),
+        Arc::new(crate::discord_webhook::Kind),
+        Arc::new(crate::matrix::Kind),
+        Arc::new(crate::smtp::Kind),
+    ]
 }
 
 /// Looks kinds up by the word a manifest uses.
@@ -108,7 +116,10 @@ mod tests {
     #[test]
     fn a_kind_never_replaces_another() {
         let mut registry = ModuleRegistry::with_builtin();
-        assert_eq!(registry.names().collect::<Vec<_>>(), ["filesystem", "sqlite"]);
+        assert_eq!(
+            registry.names().collect::<Vec<_>>(),
+            ["discord_webhook", "filesystem", "matrix", "ntfy", "slack_webhook", "smtp", "sqlite"]
+        );
         assert_eq!(registry.add(Arc::new(crate::sqlite::Kind)), Err(NameTaken("sqlite")));
         let mut empty = ModuleRegistry::empty();
         assert_eq!(empty.add(Arc::new(crate::sqlite::Kind)), Ok(()));

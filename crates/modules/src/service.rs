@@ -13,6 +13,7 @@ use crate::config::{ConfigKey, ConfigKind, ConfigReader};
 use crate::egress::{BaseUrl, HttpAnswer, HttpClient, HttpFault, HttpFaultKind, HttpLimits, Rules, Tls};
 use crate::fault::{OpenFault, ToolFault};
 use crate::host::Host;
+use crate::module::ModuleSetup;
 
 /// Most characters of a service's error text that reach the agent.
 const BODY_CHARS_MAX: usize = 512;
@@ -39,14 +40,35 @@ pub const CA_FILE: ConfigKey = ConfigKey {
 /// # Errors
 /// [`OpenFault`] about `key` naming the entry that is no range.
 pub fn private_ranges(config: &ConfigReader<'_>, key: &str) -> Result<Vec<Cidr>, OpenFault> {
-    let texts = config.texts(key)?;
-    if texts.len() > RANGES_MAX {
-        return Err(OpenFault::about(key, format!("has more than {RANGES_MAX} ranges"), "write wider ranges"));
-    }
+    each_range(config, key).into_iter().collect()
+}
+
+/// Every mistake under [`ALLOW_PRIVATE`]; for [`ModuleKind::check`](crate::ModuleKind::check).
+#[must_use]
+pub fn range_faults(config: &ConfigReader<'_>) -> Vec<OpenFault> {
+    each_range(config, ALLOW_PRIVATE.name).into_iter().filter_map(Result::err).collect()
+}
+
+fn each_range(config: &ConfigReader<'_>, key: &str) -> Vec<Result<Cidr, OpenFault>> {
+    let texts = match config.texts(key) {
+        Ok(texts) if texts.len() > RANGES_MAX => {
+            return vec![Err(OpenFault::about(key, format!("has more than {RANGES_MAX} ranges"), "write wider ranges"))];
+        }
+        Ok(texts) => texts,
+        Err(fault) => return vec![Err(fault)],
+    };
     let range = |(index, text): (usize, &str)| {
         Cidr::parse(text).map_err(|rule| OpenFault::about(format!("{key}.{index}"), rule, "write a range like `10.0.0.0/8` or one address"))
     };
     texts.into_iter().enumerate().map(range).collect()
+}
+
+/// The value of a credential that the kind declares as required.
+///
+/// # Errors
+/// [`OpenFault`] about `name` when it was not lent.
+pub fn credential<'a>(setup: &ModuleSetup<'a>, name: &str) -> Result<&'a SecretString, OpenFault> {
+    setup.credentials.get(name).ok_or_else(|| OpenFault::about(name, "is missing or empty", "give it in the credential source"))
 }
 
 /// The trust settings: the platform's, and the file under `ca_file`.
@@ -136,8 +158,7 @@ pub fn success(answer: HttpAnswer) -> Result<HttpAnswer, ToolFault> {
         _ => (Code::UpstreamError, "the service refused the request", "read `details.body` and change the arguments"),
     };
     let mut fault = ToolFault::new(code, format!("{message} (status {})", status.as_u16()), remedy);
-    let body = without_addresses(&clean(&String::from_utf8_lossy(&answer.body)));
-    fault.details = Some(json!({ "status": status.as_u16(), "body": body }));
+    fault.details = Some(json!({ "status": status.as_u16(), "body": shown(&String::from_utf8_lossy(&answer.body)) }));
     Err(fault)
 }
 
@@ -154,6 +175,11 @@ pub fn json_body(answer: &HttpAnswer) -> Result<Value, ToolFault> {
         )
         .because(cause)
     })
+}
+
+/// What an agent sees of a service's own words: at most 512 characters, without control characters and addresses.
+pub(crate) fn shown(text: &str) -> String {
+    without_addresses(&clean(text))
 }
 
 /// Words that hold an address become `<url>`: an address may be a credential.

@@ -120,6 +120,19 @@ impl fmt::Display for HttpFault {
 
 impl std::error::Error for HttpFault {}
 
+/// For a service of another protocol too: nothing was sent yet.
+impl From<EgressError> for HttpFault {
+    fn from(cause: EgressError) -> Self {
+        let kind = match &cause {
+            EgressError::Denied(_) | EgressError::BadHost => HttpFaultKind::Denied,
+            EgressError::Unreachable(_) => HttpFaultKind::Unreachable,
+            EgressError::Tls(_) => HttpFaultKind::Tls,
+            EgressError::Timeout => HttpFaultKind::Timeout,
+        };
+        Self::unsent(kind, cause.to_string())
+    }
+}
+
 impl HttpFault {
     fn unsent(kind: HttpFaultKind, detail: impl Into<String>) -> Self {
         Self { kind, sent: false, detail: detail.into() }
@@ -208,15 +221,7 @@ impl HttpClient {
 
     async fn open(&self) -> Result<Sender, HttpFault> {
         let stream = self.egress.open(&self.base.host, self.base.port, self.base.https.then_some(&self.tls), &self.rules).await;
-        let stream = stream.map_err(|cause| {
-            let kind = match &cause {
-                EgressError::Denied(_) | EgressError::BadHost => HttpFaultKind::Denied,
-                EgressError::Unreachable(_) => HttpFaultKind::Unreachable,
-                EgressError::Tls(_) => HttpFaultKind::Tls,
-                EgressError::Timeout => HttpFaultKind::Timeout,
-            };
-            HttpFault::unsent(kind, cause.to_string())
-        })?;
+        let stream = stream.map_err(HttpFault::from)?;
         let opened = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = opened.map_err(|cause| HttpFault::unsent(HttpFaultKind::Protocol, cause.to_string()))?;
         // Ends when the sender is dropped.

@@ -1,15 +1,22 @@
 //! Tests through the public face of the modules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod canary;
 mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
 mod http_client;
+mod mail_server;
+mod matrix;
+mod ntfy;
 mod scope;
 mod service;
+mod smtp;
+mod smtp_dialogue;
 mod specs;
 mod sqlite;
 mod sqlite_attacks;
 mod sqlite_bombs;
 mod support;
 mod tls;
+mod webhooks;

@@ -10,7 +10,7 @@ use bailiwick_modules::egress::{Egress, Network, Stream, SystemNetwork};
 use bailiwick_modules::host::SecretSink;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 /// Largest request a test may send.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
@@ -109,7 +109,7 @@ impl FakeService {
     }
 }
 
-async fn converse(mut stream: TcpStream, log: Arc<Mutex<Vec<Received>>>, answer: Arc<dyn Fn(&Received) -> Reply + Send + Sync>) {
+async fn converse(mut stream: impl Stream, log: Arc<Mutex<Vec<Received>>>, answer: Arc<dyn Fn(&Received) -> Reply + Send + Sync>) {
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         let reply = answer(&request);
@@ -119,17 +119,14 @@ async fn converse(mut stream: TcpStream, log: Arc<Mutex<Vec<Received>>>, answer:
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        let sent = async {
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&reply.body).await
-        };
-        if sent.await.is_err() {
+        // In one piece: two would wait for each other's acknowledgement.
+        if stream.write_all(&[head.as_bytes(), &reply.body].concat()).await.is_err() {
             return;
         }
     }
 }
 
-async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Received> {
+async fn read(stream: &mut impl Stream, buffer: &mut Vec<u8>) -> Option<Received> {
     let head_end = loop {
         if let Some(at) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
@@ -185,6 +182,47 @@ impl Network for RecordingNetwork {
     }
 }
 
+/// Leads every connection to a conversation in this process, so that nothing but time passes while both sides wait: with a paused clock
+/// hours take no time.
+pub(crate) struct PipeNetwork {
+    /// Names and their addresses; a name that is not here is unknown.
+    pub(crate) names: BTreeMap<String, Vec<IpAddr>>,
+    /// Every address dialled.
+    pub(crate) dialled: Mutex<Vec<SocketAddr>>,
+    talk: Box<dyn Fn(tokio::io::DuplexStream) + Send + Sync>,
+}
+
+/// Bytes that wait in a pipe.
+const PIPE_BYTES: usize = 64 << 10;
+
+impl PipeNetwork {
+    /// `talk` gets the far end of every connection.
+    pub(crate) fn new(talk: impl Fn(tokio::io::DuplexStream) + Send + Sync + 'static) -> Self {
+        Self { names: BTreeMap::new(), dialled: Mutex::default(), talk: Box::new(talk) }
+    }
+
+    /// An HTTP service with what it received.
+    pub(crate) fn http(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> (Self, Arc<Mutex<Vec<Received>>>) {
+        let (received, answer) = (Arc::<Mutex<Vec<Received>>>::default(), Arc::new(answer));
+        let log = received.clone();
+        let talk = move |stream| drop(tokio::spawn(converse(stream, log.clone(), answer.clone())));
+        (Self::new(talk), received)
+    }
+}
+
+impl Network for PipeNetwork {
+    fn resolve<'a>(&'a self, host: &'a str) -> bailiwick_modules::Pending<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(std::future::ready(self.names.get(host).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())))
+    }
+
+    fn connect(&self, address: SocketAddr) -> bailiwick_modules::Pending<'_, io::Result<Box<dyn Stream>>> {
+        self.dialled.lock().unwrap().push(address);
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        (self.talk)(far);
+        Box::pin(std::future::ready(Ok(Box::new(near) as Box<dyn Stream>)))
+    }
+}
+
 /// Keeps the secrets that a module derives.
 #[derive(Default)]
 pub(crate) struct Learned(pub(crate) Mutex<Vec<String>>);
@@ -193,6 +231,13 @@ impl SecretSink for Learned {
     fn learn(&self, secret: &str) {
         self.0.lock().unwrap().push(secret.to_owned());
     }
+}
+
+/// The names of a request's headers, sorted.
+pub(crate) fn header_names(request: &Received) -> Vec<&str> {
+    let mut names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// A host over `network`.

@@ -3,19 +3,42 @@
 use bailiwick_modules::{Access, ModuleRegistry, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::support::open;
+use bailiwick_modules::Host;
+
+use crate::support::try_open_on;
 
 const DESCRIPTION_BYTES_MAX: usize = 1024;
 
+/// Every credential any kind asks for.
+const CREDENTIALS: &[(&str, &str)] = &[
+    ("NTFY_URL", "https://push.example"),
+    ("NTFY_TOKEN", "token"),
+    ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/x"),
+    ("SMTP_HOST", "mail.example"),
+    ("SMTP_PORT", "587"),
+    ("SMTP_USER", "user"),
+    ("SMTP_PASSWORD", "password"),
+    ("MATRIX_HOMESERVER", "https://matrix.example"),
+    ("MATRIX_ACCESS_TOKEN", "token"),
+    ("DISCORD_WEBHOOK_URL", "https://discord.com/api/webhooks/1/x"),
+];
+
 fn every_tool() -> Vec<(String, ToolSpec)> {
     let dir = tempfile::tempdir().unwrap();
-    let mut all = Vec::new();
-    for (kind, config) in
-        [("filesystem", json!({ "base_path": dir.path(), "extended_tools": true })), ("sqlite", json!({ "db_dir": dir.path() }))]
-    {
-        all.extend(open(kind, "a", None, &config).0.tools().into_iter().map(|tool| (kind.to_owned(), tool)));
-    }
-    all
+    let kinds = [
+        ("filesystem", json!({ "base_path": dir.path(), "extended_tools": true })),
+        ("sqlite", json!({ "db_dir": dir.path() })),
+        ("ntfy", json!({})),
+        ("slack_webhook", json!({})),
+        ("discord_webhook", json!({})),
+        ("matrix", json!({ "allowed_rooms": ["!a:b"] })),
+        ("smtp", json!({ "from_address": "a@b.example", "allowed_recipients": ["c@d.example"] })),
+    ];
+    let tools = |(kind, config): (&str, Value)| {
+        let opened = try_open_on(&Host::isolated(), kind, "a", None, &config, CREDENTIALS).unwrap();
+        opened.0.tools().into_iter().map(|tool| (kind.to_owned(), tool)).collect::<Vec<_>>()
+    };
+    kinds.into_iter().flat_map(tools).collect()
 }
 
 #[test]
@@ -64,6 +87,14 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!(arguments("sqlite", "list_tables"), json!({ "types": {}, "required": [] }));
     let create = json!({ "types": { "name": "string", "columns": "object" }, "required": ["name", "columns"] });
     assert_eq!(arguments("sqlite", "create_table"), create);
+    let texts = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), json!("string"))).collect::<serde_json::Map<_, _>>();
+    let notify = json!({ "types": texts(&["title", "message", "priority", "tags"]), "required": ["title", "message"] });
+    assert_eq!(arguments("ntfy", "send"), notify);
+    assert_eq!(arguments("slack_webhook", "send"), json!({ "types": texts(&["text"]), "required": ["text"] }));
+    assert_eq!(arguments("matrix", "send"), json!({ "types": texts(&["room", "message"]), "required": ["room", "message"] }));
+    let mail = json!({ "types": texts(&["to", "subject", "body"]), "required": ["to", "subject", "body"] });
+    assert_eq!(arguments("smtp", "send"), mail);
+    assert_eq!(arguments("discord_webhook", "send"), json!({ "types": texts(&["content"]), "required": ["content"] }));
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -76,6 +107,7 @@ fn hints_are_those_of_the_reference() {
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
             ("filesystem", "append_file" | "move_file") => (false, false, false, false),
             ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") => (false, true, false, false),
+            (_, "send") => (false, false, false, true),
             _ => (true, false, true, false),
         };
         assert_eq!(hints(&tool), wanted, "{kind}_{}", tool.name);
@@ -92,6 +124,7 @@ fn a_kind_announces_exactly_what_its_instances_can_offer() {
         for key in registry.get(kind).unwrap().config_keys() {
             assert!(!key.doc.is_empty() && key.doc.len() < 200, "{kind}.{}", key.name);
         }
-        assert!(registry.get(kind).unwrap().credentials(&serde_json::Map::new()).is_empty());
+        let keys = registry.get(kind).unwrap().credentials(&serde_json::Map::new());
+        assert!(keys.iter().all(|key| CREDENTIALS.iter().any(|(known, _)| *known == key.name)), "{kind}: {keys:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bailiwick_model::{AgentId, AgentType, Code, Timestamp};
-use bailiwick_modules::{Access, CallContext, Cancel, Host, ModuleRegistry, ModuleSetup, OpenFault, ToolFault, ToolModule};
+use bailiwick_modules::{Access, CallContext, Cancel, Host, ModuleDraft, ModuleRegistry, ModuleSetup, OpenFault, ToolFault, ToolModule};
 use serde_json::Value;
 
 /// Long enough for any call that is not meant to be slow.
@@ -45,6 +45,17 @@ pub(crate) fn try_open_on(
         host,
     };
     ModuleRegistry::with_builtin().get(kind).unwrap().open(setup).map(Agent)
+}
+
+/// The keys of the mistakes that the configuration alone shows, for an agent that is not known yet. Opening must refuse the first of them.
+pub(crate) fn mistakes(kind: &str, config: &Value, credentials: &[(&str, &str)]) -> Vec<String> {
+    let draft = ModuleDraft { agent_id: None, agent_type: &AgentType::parse("tester").unwrap(), config: config.as_object().unwrap() };
+    let faults = ModuleRegistry::with_builtin().get(kind).unwrap().check(draft);
+    let keys: Vec<String> = faults.into_iter().map(|fault| fault.key.unwrap()).collect();
+    let opened = try_open_on(&Host::isolated(), kind, "a", None, config, credentials).err().map(|fault| fault.key.unwrap());
+    assert_eq!(opened.is_some(), !keys.is_empty(), "{kind}: {keys:?} and {opened:?}");
+    assert!(opened.is_none_or(|key| keys.contains(&key)), "{kind}: {keys:?}");
+    keys
 }
 
 pub(crate) fn open(kind: &str, id: &str, access: Option<Access>, config: &Value) -> Agent {

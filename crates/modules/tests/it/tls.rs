@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// For `mcp.example.com` and 127.0.0.1, signed by itself. Made for this test; nobody trusts it.
 const CERTIFICATE: &str = "MIIBnjCCAUSgAwIBAgIUXbRVxFpvKBur1wlRrxG099o1PAkwCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJdGVzdCBvbmx5MCAXDTI2MTEyMTEwNDI0OVoYDzIx\
@@ -31,12 +32,22 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-async fn echo(listener: TcpListener) {
+/// The server side with [`CERTIFICATE`].
+pub(crate) fn acceptor() -> TlsAcceptor {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(BASE64.decode(KEY.as_bytes()).unwrap()));
     let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate()], key).unwrap());
+    TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate()], key).unwrap()))
+}
+
+/// [`CERTIFICATE`] as an operator would name it in `ca_file`.
+pub(crate) fn pem() -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{CERTIFICATE}\n-----END CERTIFICATE-----\n")
+}
+
+async fn echo(listener: TcpListener) {
+    let acceptor = acceptor();
     while let Ok((stream, _)) = listener.accept().await {
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&config));
+        let acceptor = acceptor.clone();
         tokio::spawn(async move {
             if let Ok(mut stream) = acceptor.accept(stream).await {
                 let byte = stream.read_u8().await.unwrap_or_default();
@@ -47,8 +58,7 @@ async fn echo(listener: TcpListener) {
 }
 
 fn trusting() -> Tls {
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", CERTIFICATE);
-    Tls::trusting(pem.as_bytes()).unwrap()
+    Tls::trusting(pem().as_bytes()).unwrap()
 }
 
 #[tokio::test]
