@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
 //! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
+//! | `http_proxy` | `http_proxy.rs` | HTTP services on a list, each beneath its base address |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -21,6 +22,7 @@ pub mod egress;
 pub mod fault;
 pub mod filesystem;
 pub mod host;
+pub mod http_proxy;
 pub mod module;
 pub mod output;
 pub mod registry;
@@ -29,6 +31,7 @@ pub mod scope;
 pub mod service;
 pub mod spec;
 pub mod sqlite;
+mod withheld;
 
 pub use arguments::decode;
 pub use config::{ConfigKey, ConfigKind, ConfigReader};

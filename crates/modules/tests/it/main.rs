@@ -4,7 +4,9 @@
 mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
+mod http_attacks;
 mod http_client;
+mod http_proxy;
 mod scope;
 mod service;
 mod specs;

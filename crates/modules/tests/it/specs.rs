@@ -15,6 +15,8 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
     {
         all.extend(open(kind, "a", None, &config).0.tools().into_iter().map(|tool| (kind.to_owned(), tool)));
     }
+    let services = json!({ "allowed_services": [{ "name": "s", "base_url": "https://service.example" }] });
+    all.extend(open("http_proxy", "a", None, &services).0.tools().into_iter().map(|tool| ("http_proxy".to_owned(), tool)));
     all
 }
 
@@ -64,6 +66,12 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!(arguments("sqlite", "list_tables"), json!({ "types": {}, "required": [] }));
     let create = json!({ "types": { "name": "string", "columns": "object" }, "required": ["name", "columns"] });
     assert_eq!(arguments("sqlite", "create_table"), create);
+    let maybe = json!(["object", "null"]);
+    let wanted = |more: &str| json!({ "types": { "service": "string", "path": "string", more: maybe }, "required": ["service", "path"] });
+    assert_eq!(arguments("http_proxy", "get"), wanted("params"));
+    assert_eq!((arguments("http_proxy", "post"), arguments("http_proxy", "put")), (wanted("body"), wanted("body")));
+    let delete = json!({ "types": { "service": "string", "path": "string" }, "required": ["service", "path"] });
+    assert_eq!(arguments("http_proxy", "delete"), delete);
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -75,7 +83,10 @@ fn hints_are_those_of_the_reference() {
             ("filesystem", "write_file") => (false, true, true, false),
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
             ("filesystem", "append_file" | "move_file") => (false, false, false, false),
-            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") => (false, true, false, false),
+            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") | ("http_proxy", "delete") => (false, true, false, false),
+            ("http_proxy", "get") => (true, false, true, true),
+            ("http_proxy", "post") => (false, false, false, true),
+            ("http_proxy", "put") => (false, true, true, true),
             _ => (true, false, true, false),
         };
         assert_eq!(hints(&tool), wanted, "{kind}_{}", tool.name);

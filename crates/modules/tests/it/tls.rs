@@ -31,12 +31,47 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-async fn echo(listener: TcpListener) {
+fn acceptor() -> tokio_rustls::TlsAcceptor {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(BASE64.decode(KEY.as_bytes()).unwrap()));
     let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate()], key).unwrap());
+    Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate()], key).unwrap()).into()
+}
+
+/// A TLS server with the certificate of these tests that gives each request head to `answer` and writes what comes back.
+pub(crate) async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> std::net::SocketAddr {
+    let listener = server().await;
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor().accept(stream).await else { return };
+                let mut head = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    head.push(byte);
+                    if head.ends_with(b"\r\n\r\n") {
+                        let reply = answer(std::str::from_utf8(&head).unwrap());
+                        head.clear();
+                        if stream.write_all(reply.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The certificate as an operator would put it into a file.
+pub(crate) fn pem() -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{CERTIFICATE}\n-----END CERTIFICATE-----\n")
+}
+
+async fn echo(listener: TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(&config));
+        let acceptor = acceptor();
         tokio::spawn(async move {
             if let Ok(mut stream) = acceptor.accept(stream).await {
                 let byte = stream.read_u8().await.unwrap_or_default();
@@ -47,8 +82,7 @@ async fn echo(listener: TcpListener) {
 }
 
 fn trusting() -> Tls {
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", CERTIFICATE);
-    Tls::trusting(pem.as_bytes()).unwrap()
+    Tls::trusting(pem().as_bytes()).unwrap()
 }
 
 #[tokio::test]
