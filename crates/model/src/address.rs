@@ -30,6 +30,7 @@ const METADATA: &[IpAddr] = &[
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
@@ -233,6 +234,7 @@ mod tests {
         assert_eq!(verdict("::1", &["::1"]), Ok(()));
         assert_eq!(verdict("169.254.169.254", &["0.0.0.0/0"]), Err(Blocked::Metadata));
         assert_eq!(verdict("fd00:ec2::254", &["::/0"]), Err(Blocked::Metadata));
+        assert_eq!(verdict("fd00:ec2::23", &["fd00::/8"]), Err(Blocked::Metadata));
         assert_eq!(verdict("::ffff:169.254.169.254", &["169.254.0.0/16"]), Err(Blocked::Metadata));
     }
 

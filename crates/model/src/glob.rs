@@ -1,4 +1,4 @@
-//! Globs over tool names.
+//! Globs over tool names and over paths of services.
 
 use std::fmt;
 
@@ -70,6 +70,35 @@ impl Glob {
         }
         glob[g..].iter().all(|b| *b == b'*')
     }
+
+    /// Whether the whole of `path` matches when `*` and `?` stay between two slashes; `**` stands for any run, slashes included.
+    /// At most `glob length * path length` steps.
+    #[must_use]
+    pub fn matches_path(&self, path: &str) -> bool {
+        let path: Vec<char> = path.chars().collect();
+        let glob = self.0.as_bytes();
+        // `fits[n]`: the glob read so far matches the first `n` characters.
+        let mut fits = vec![false; path.len() + 1];
+        fits[0] = true;
+        let mut at = 0;
+        while at < glob.len() {
+            let wide = glob[at..].starts_with(b"**");
+            let mut next = vec![false; path.len() + 1];
+            if glob[at] == b'*' {
+                next[0] = fits[0];
+                for (n, c) in path.iter().enumerate() {
+                    next[n + 1] = fits[n + 1] || (next[n] && (wide || *c != '/'));
+                }
+            } else {
+                for (n, c) in path.iter().enumerate() {
+                    next[n + 1] = fits[n] && (*c == char::from(glob[at]) || (glob[at] == b'?' && *c != '/'));
+                }
+            }
+            fits = next;
+            at += if wide { 2 } else { 1 };
+        }
+        fits[path.len()]
+    }
 }
 
 impl fmt::Debug for Glob {
@@ -115,6 +144,41 @@ mod tests {
         assert!(!matches("?", ""));
         // `[` is an ordinary character here.
         assert!(!matches("[ab]", "a"));
+    }
+
+    #[test]
+    fn in_a_path_a_star_stays_between_slashes() {
+        let matches = |glob: &str, path: &str| Glob::parse(glob).unwrap().matches_path(path);
+        for (glob, path) in [
+            ("/", "/"),
+            ("/users/*", "/users/1"),
+            ("/users/*", "/users/"),
+            ("/users/*/posts", "/users/1/posts"),
+            ("/users/?", "/users/\u{e4}"),
+            ("/**", "/"),
+            ("/**", "/a/b/c"),
+            ("/a/**", "/a/b/c"),
+            ("/a/**/z", "/a/b/c/z"),
+            ("/a***z", "/a/b/z"),
+            ("/*.json", "/x.json"),
+        ] {
+            assert!(matches(glob, path), "{glob} {path}");
+        }
+        for (glob, path) in [
+            ("*", "/a"),
+            ("/*", "/a/b"),
+            ("/users/*", "/users"),
+            ("/users/*", "/users/1/posts"),
+            ("/users/?", "/users//"),
+            ("/users?x", "/users/x"),
+            ("/a/**", "/a"),
+            ("/a/**/z", "/a/z"),
+            ("/a/*", "/A/b"),
+            ("/[ab]", "/a"),
+        ] {
+            assert!(!matches(glob, path), "{glob} {path}");
+        }
+        assert!(!matches(&format!("/{}b", "**a".repeat(80)), &format!("/{}", "a".repeat(4_000))));
     }
 
     #[test]

@@ -9,13 +9,16 @@
 //! | `egress/tls.rs` | whom a connection trusts |
 //! | `egress/base_url.rs` | the address of a service, as an operator writes it |
 //! | `egress/http.rs` | one bounded exchange with such a service |
+//! | `egress/redirect.rs` | a way over several, where an operator wants it |
 
 mod base_url;
 mod http;
+mod redirect;
 mod tls;
 
 pub use base_url::{BaseUrl, segment};
 pub use http::{HttpAnswer, HttpClient, HttpFault, HttpFaultKind, HttpLimits, HttpRequest};
+pub use redirect::{Followed, follow, location};
 pub use tls::{Tls, TlsError};
 
 use std::fmt;
@@ -210,7 +213,7 @@ impl Egress {
             return Ok(vec![literal]);
         }
         let name = host.trim_end_matches('.');
-        if name.is_empty() || name.len() > HOST_BYTES_MAX || METADATA_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        if name.is_empty() || name.len() > HOST_BYTES_MAX || is_metadata_name(name) {
             return Err(EgressError::BadHost);
         }
         match tokio::time::timeout(RESOLVE_TIMEOUT, self.network.resolve(host)).await {
@@ -222,6 +225,11 @@ impl Egress {
             Err(_) => Err(EgressError::Timeout),
         }
     }
+}
+
+/// Whether cloud hosts serve their metadata under `name`, which has no dot at its end.
+pub(crate) fn is_metadata_name(name: &str) -> bool {
+    METADATA_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// An IPv6 literal stands in brackets in a URL.

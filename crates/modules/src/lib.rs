@@ -14,6 +14,7 @@
 //! | `discord_webhook` | `discord_webhook.rs` | one webhook |
 //! | `matrix` | `matrix.rs` | listed rooms of a homeserver |
 //! | `smtp` | `smtp.rs` | listed recipients, over one mail server |
+//! | `http_proxy` | `http_proxy.rs` | HTTP services on a list, each beneath its base address |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -28,6 +29,7 @@ mod encoded_word;
 pub mod fault;
 pub mod filesystem;
 pub mod host;
+pub mod http_proxy;
 pub mod matrix;
 pub mod module;
 mod notifier;
@@ -42,6 +44,7 @@ pub mod smtp;
 pub mod spec;
 pub mod sqlite;
 mod webhook;
+mod withheld;
 
 pub use arguments::decode;
 pub use config::{ConfigKey, ConfigKind, ConfigReader};

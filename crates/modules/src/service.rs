@@ -76,8 +76,15 @@ pub fn credential<'a>(setup: &ModuleSetup<'a>, name: &str) -> Result<&'a SecretS
 /// # Errors
 /// [`OpenFault`] about `ca_file` when it cannot be read or holds no certificate.
 pub fn trust(config: &ConfigReader<'_>) -> Result<Tls, OpenFault> {
-    let Some(path) = config.text(CA_FILE.name)? else { return Ok(Tls::default()) };
-    let fault = |cause: String| OpenFault::about(CA_FILE.name, cause, "name a PEM file with the certificate of the authority");
+    config.text(CA_FILE.name)?.map_or_else(|| Ok(Tls::default()), |path| trust_file(CA_FILE.name, path))
+}
+
+/// The platform's trust settings and the authorities in the PEM file at `path`, which is configured under `key`.
+///
+/// # Errors
+/// [`OpenFault`] about `key` when it cannot be read or holds no certificate.
+pub fn trust_file(key: &str, path: &str) -> Result<Tls, OpenFault> {
+    let fault = |cause: String| OpenFault::about(key, cause, "name a PEM file with the certificate of the authority");
     let pem = std::fs::read(path).map_err(|cause| fault(format!("cannot be read: {cause}")))?;
     Tls::trusting(&pem).map_err(|cause| fault(cause.to_string()))
 }
@@ -93,7 +100,7 @@ pub fn client(name: &str, address: &str, config: &ConfigReader<'_>, host: &Host,
     Ok(HttpClient::new(base, host.egress.clone(), rules, trust(config)?, limits))
 }
 
-/// `Bearer <token>` or the like, marked as secret; learned by the host in its whole form.
+/// `Bearer <token>` or the like, marked as secret.
 ///
 /// # Errors
 /// [`OpenFault`] about the credential `name` when it holds what cannot stand in a header.

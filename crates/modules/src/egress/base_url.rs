@@ -6,6 +6,10 @@ use url::{Host as UrlHost, Url};
 /// Longest address that is read.
 const URL_BYTES_MAX: usize = 8_192;
 
+/// Longest host name, and longest label in it (RFC 1035).
+const HOST_BYTES_MAX: usize = 253;
+const LABEL_BYTES_MAX: usize = 63;
+
 /// A checked base address. It says where, not whether it may be dialled: that is decided at every connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -51,25 +55,37 @@ impl BaseUrl {
             return Err("has a query or a fragment");
         }
         let host = match url.host() {
-            Some(UrlHost::Domain(name)) => name.trim_end_matches('.').to_owned(),
+            Some(UrlHost::Domain(name)) => host_name(name)?,
             Some(UrlHost::Ipv4(address)) => address.to_string(),
             Some(UrlHost::Ipv6(address)) => address.to_string(),
             None => return Err("has no host"),
         };
-        if host.is_empty() {
-            return Err("has no host");
-        }
         let port = url.port_or_known_default().filter(|port| *port != 0).ok_or("has no usable port")?;
         Ok(Self { https, host, port, path: url.path().trim_end_matches('/').to_owned() })
+    }
+
+    /// Whether a request to `other` goes to the same scheme, host and port.
+    #[must_use]
+    pub fn same_origin(&self, other: &Self) -> bool {
+        (self.https, self.port) == (other.https, other.port) && self.host == other.host
     }
 
     /// The `Host` header: the port only when it is not the scheme's own.
     #[must_use]
     pub fn host_header(&self) -> HeaderValue {
+        HeaderValue::try_from(self.authority()).unwrap_or(HeaderValue::from_static("invalid"))
+    }
+
+    /// Scheme, host and port, without a slash at the end.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.https { "https" } else { "http" }, self.authority())
+    }
+
+    fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let usual = if self.https { 443 } else { 80 };
-        let text = if self.port == usual { host } else { format!("{host}:{}", self.port) };
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("invalid"))
+        if self.port == usual { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The request target of `rest` beneath the base path. `rest` is percent-encoded and begins with `/`.
@@ -77,6 +93,21 @@ impl BaseUrl {
     pub fn at(&self, rest: &str) -> String {
         format!("{}{rest}", self.path)
     }
+}
+
+/// A DNS name without the dot of the root. The parser has made it lower case and A-labels, but lets some signs through.
+fn host_name(name: &str) -> Result<String, &'static str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if name.is_empty() {
+        return Err("has no host");
+    }
+    if name.len() > HOST_BYTES_MAX || !name.split('.').all(is_label) {
+        return Err("has a host that is no name and no address");
+    }
+    Ok(name.to_owned())
 }
 
 /// One path segment, percent-encoded but for letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 2.3).
@@ -141,10 +172,18 @@ mod tests {
             "https://./",
             "//host/",
             "https://[::1",
+            "https://host../",
+            "https://a..b/",
+            "https://127.0.0.1../",
+            "https://a;b/",
+            "https://a'b/",
+            "https://[fe80::1%25eth0]/",
         ] {
             assert!(BaseUrl::parse(text).is_err(), "{text}");
         }
         assert!(BaseUrl::parse(&format!("https://host/{}", "a".repeat(URL_BYTES_MAX))).is_err());
+        assert!(BaseUrl::parse(&format!("https://{}.example", "a".repeat(64))).is_err());
+        assert!(BaseUrl::parse(&format!("https://{}example", "a.".repeat(130))).is_err());
     }
 
     #[test]

@@ -166,6 +166,18 @@ impl HttpClient {
         &self.base
     }
 
+    /// What an exchange may cost.
+    #[must_use]
+    pub fn limits(&self) -> HttpLimits {
+        self.limits
+    }
+
+    /// A client under the same rules and limits for another origin. What this service's operator trusts beside the platform does not
+    /// count there.
+    pub(super) fn elsewhere(&self, base: BaseUrl) -> Self {
+        Self::new(base, self.egress.clone(), self.rules.clone(), Tls::default(), self.limits)
+    }
+
     /// Sends `request` and reads the whole answer. The request goes out at most once, unless an idle connection turns out to be closed
     /// before a byte of it was written.
     ///

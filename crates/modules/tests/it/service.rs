@@ -1,6 +1,6 @@
 //! A fake HTTP service on loopback that keeps every byte it receives, and a network that records what would have been dialled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -165,17 +165,24 @@ pub(crate) struct RecordingNetwork {
     pub(crate) resolved: Mutex<Vec<String>>,
     /// Every address dialled; those that are not loopback are refused.
     pub(crate) dialled: Mutex<Vec<SocketAddr>>,
+    /// Where everything leads that is dialled, whatever its address.
+    pub(crate) leads_to: Option<SocketAddr>,
+    /// Answers for look-ups to come, whatever the name; when they are used up, `names` answers.
+    pub(crate) next_answers: Mutex<VecDeque<Vec<IpAddr>>>,
 }
 
 impl Network for RecordingNetwork {
     fn resolve<'a>(&'a self, host: &'a str) -> bailiwick_modules::Pending<'a, io::Result<Vec<IpAddr>>> {
         self.resolved.lock().unwrap().push(host.to_owned());
+        if let Some(next) = self.next_answers.lock().unwrap().pop_front() {
+            return Box::pin(std::future::ready(Ok(next)));
+        }
         Box::pin(std::future::ready(self.names.get(host).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())))
     }
 
     fn connect(&self, address: SocketAddr) -> bailiwick_modules::Pending<'_, io::Result<Box<dyn Stream>>> {
         self.dialled.lock().unwrap().push(address);
-        if address.ip().is_loopback() {
+        if let Some(address) = self.leads_to.or(address.ip().is_loopback().then_some(address)) {
             return Box::pin(async move { SystemNetwork.connect(address).await });
         }
         Box::pin(std::future::ready(Err(io::ErrorKind::ConnectionRefused.into())))

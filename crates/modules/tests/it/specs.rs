@@ -32,6 +32,7 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
         ("slack_webhook", json!({})),
         ("discord_webhook", json!({})),
         ("matrix", json!({ "allowed_rooms": ["!a:b"] })),
+        ("http_proxy", json!({ "allowed_services": [{ "name": "s", "base_url": "https://service.example" }] })),
         ("smtp", json!({ "from_address": "a@b.example", "allowed_recipients": ["c@d.example"] })),
     ];
     let tools = |(kind, config): (&str, Value)| {
@@ -95,6 +96,12 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     let mail = json!({ "types": texts(&["to", "subject", "body"]), "required": ["to", "subject", "body"] });
     assert_eq!(arguments("smtp", "send"), mail);
     assert_eq!(arguments("discord_webhook", "send"), json!({ "types": texts(&["content"]), "required": ["content"] }));
+    let maybe = json!(["object", "null"]);
+    let wanted = |more: &str| json!({ "types": { "service": "string", "path": "string", more: maybe }, "required": ["service", "path"] });
+    assert_eq!(arguments("http_proxy", "get"), wanted("params"));
+    assert_eq!((arguments("http_proxy", "post"), arguments("http_proxy", "put")), (wanted("body"), wanted("body")));
+    let delete = json!({ "types": { "service": "string", "path": "string" }, "required": ["service", "path"] });
+    assert_eq!(arguments("http_proxy", "delete"), delete);
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -106,8 +113,11 @@ fn hints_are_those_of_the_reference() {
             ("filesystem", "write_file") => (false, true, true, false),
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
             ("filesystem", "append_file" | "move_file") => (false, false, false, false),
-            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") => (false, true, false, false),
+            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") | ("http_proxy", "delete") => (false, true, false, false),
             (_, "send") => (false, false, false, true),
+            ("http_proxy", "get") => (true, false, true, true),
+            ("http_proxy", "post") => (false, false, false, true),
+            ("http_proxy", "put") => (false, true, true, true),
             _ => (true, false, true, false),
         };
         assert_eq!(hints(&tool), wanted, "{kind}_{}", tool.name);

@@ -69,8 +69,16 @@ impl Agent {
     }
 
     pub(crate) async fn call_until(&self, tool: &str, arguments: &Value, deadline: Instant, cancel: &Cancel) -> Result<Value, ToolFault> {
-        let text = arguments.to_string();
-        let output = self.0.call(tool, &text, context(deadline, cancel)).await?;
+        self.call_text(tool, &arguments.to_string(), deadline, cancel).await
+    }
+
+    /// With arguments as they are written.
+    pub(crate) async fn call_as(&self, tool: &str, arguments: &str) -> Result<Value, ToolFault> {
+        self.call_text(tool, arguments, Instant::now() + PATIENCE, &Cancel::new()).await
+    }
+
+    async fn call_text(&self, tool: &str, arguments: &str, deadline: Instant, cancel: &Cancel) -> Result<Value, ToolFault> {
+        let output = self.0.call(tool, arguments, context(deadline, cancel)).await?;
         Ok(serde_json::from_str(&output.structured).unwrap())
     }
 

@@ -39,7 +39,34 @@ pub(crate) fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate()], key).unwrap()))
 }
 
-/// [`CERTIFICATE`] as an operator would name it in `ca_file`.
+/// A TLS server with the certificate of these tests that gives each request head to `answer` and writes what comes back.
+pub(crate) async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> std::net::SocketAddr {
+    let listener = server().await;
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor().accept(stream).await else { return };
+                let mut head = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    head.push(byte);
+                    if head.ends_with(b"\r\n\r\n") {
+                        let reply = answer(std::str::from_utf8(&head).unwrap());
+                        head.clear();
+                        if stream.write_all(reply.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The certificate as an operator would put it into a file.
 pub(crate) fn pem() -> String {
     format!("-----BEGIN CERTIFICATE-----\n{CERTIFICATE}\n-----END CERTIFICATE-----\n")
 }
