@@ -20,3 +20,4 @@ mod stdio;
 mod stop;
 mod stories;
 mod support;
+mod validate;
