@@ -21,13 +21,22 @@ const OTHERS: u32 = 0o077;
 /// # Errors
 /// One line with the remedy; it never holds a value.
 pub(crate) async fn read(settings: &Credentials, environment: &BTreeMap<String, String>) -> Result<HashMap<String, Sensitive>, String> {
+    if !matches!(settings.source, CredentialSource::File { .. }) {
+        return read_now(settings, environment);
+    }
+    let settings = settings.clone();
+    let read = tokio::task::spawn_blocking(move || read_now(&settings, &BTreeMap::new()));
+    read.await.unwrap_or_else(|_| Err("reading the secrets file broke off".into()))
+}
+
+/// The same where blocking is allowed.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_now(settings: &Credentials, environment: &BTreeMap<String, String>) -> Result<HashMap<String, Sensitive>, String> {
     match &settings.source {
         CredentialSource::Env => Ok(environment.iter().map(|(k, v)| (k.clone(), Sensitive::new(v.as_str()))).collect()),
-        CredentialSource::File { path } => {
-            let (path, strict) = (path.clone(), settings.strict_permissions);
-            let read = tokio::task::spawn_blocking(move || from_file(&path, strict));
-            read.await.unwrap_or_else(|_| Err("reading the secrets file broke off".into()))
-        }
+        CredentialSource::File { path } => from_file(path, settings.strict_permissions),
         CredentialSource::Vault(_) => Err("this build cannot read credentials from Vault; use `source: env` or `source: file`".into()),
     }
 }

@@ -3,14 +3,17 @@
 //! Hostile text costs bounded time: size, depth, nodes and alias expansion are limited. Duplicate keys are refused at every level.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
-use crate::mistake::{Mistake, Mistakes};
+use crate::mistake::{Mistake, Mistakes, Report, printable};
+use crate::reader::{element, member};
 
 /// Longest text that is looked at; beyond it nothing is parsed.
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
@@ -145,16 +148,96 @@ impl Document {
         if text.trim_start_matches('\u{feff}').trim().is_empty() {
             return Ok(Self { root: Node { value: Value::Null, place: Place::START } });
         }
-        NODES.with(|nodes| nodes.set(0));
-        match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
-            Ok(root) => Ok(Self { root: node(root) }),
-            Err(fault) => Err(explain(file, &fault).into()),
+        build(text, DuplicateKeyPolicy::Error).map_err(|fault| explain(file, &fault).into())
+    }
+
+    /// Like [`Document::parse`], but goes on after duplicate keys: every one of them is reported, and the first of each is kept.
+    /// `None` when there is nothing to go on with.
+    pub(crate) fn read(text: &str, report: &Report) -> Option<Self> {
+        let first = match Self::parse(report.file(), text) {
+            Ok(document) => return Some(document),
+            Err(mistakes) => mistakes,
+        };
+        // The strict pass knows every duplicate for what it is; this one finds where the others stand.
+        let again = build(text, DuplicateKeyPolicy::LastWins);
+        let duplicates = again.is_ok() && first.list().iter().all(|mistake| mistake.message.starts_with(DUPLICATE));
+        let mut places = Vec::new();
+        let document = again.ok().filter(|_| duplicates).map(|mut document| {
+            single(&mut document.root, "", report, &mut places);
+            document
+        });
+        for mistake in first.into_list().into_iter().filter(|mistake| !places.contains(&mistake.place)) {
+            report.add(mistake);
         }
+        document
+    }
+
+    /// Where the value at the dotted `path` stands, or its nearest ancestor that is there: `modules.docs.config.services.2.base_url`,
+    /// list elements also as `services[2]`. Keys that hold dots themselves are found.
+    #[must_use]
+    pub fn place_of(&self, path: &str) -> Place {
+        let (mut node, mut rest) = (&self.root, path);
+        while let Some((next, behind)) = step(node, rest) {
+            (node, rest) = (next, behind.strip_prefix('.').unwrap_or(behind));
+        }
+        node.place
     }
 }
 
-fn options() -> serde_saphyr::Options {
+/// One step down `path`: the longest key, or the index, that it begins with.
+fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Node, &'p str)> {
+    match &node.value {
+        Value::Map(entries) => {
+            let behind =
+                |entry: &Entry| path.strip_prefix(entry.key.as_str()).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            let found = entries.iter().filter_map(|entry| Some((entry, behind(entry)?)));
+            found.max_by_key(|(entry, _)| entry.key.len()).map(|(entry, rest)| (&entry.node, rest))
+        }
+        Value::List(items) => {
+            let path = path.strip_prefix('[').unwrap_or(path);
+            let digits = path.bytes().take_while(u8::is_ascii_digit).count();
+            let (index, rest) = path.split_at(digits);
+            Some((items.get(index.parse::<usize>().ok()?)?, rest.strip_prefix(']').unwrap_or(rest)))
+        }
+        _ => None,
+    }
+}
+
+/// Reports and removes every key that stands a second time in its mapping.
+fn single(node: &mut Node, path: &str, report: &Report, places: &mut Vec<Place>) {
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().enumerate().for_each(|(index, item)| single(item, &element(path, index), report, places)),
+        Value::Map(entries) => {
+            let mut seen: HashMap<String, u32> = HashMap::new();
+            entries.retain(|entry| {
+                let Some(line) = seen.get(&entry.key) else {
+                    seen.insert(entry.key.clone(), entry.key_place.line);
+                    return true;
+                };
+                let message = format!("{DUPLICATE} `{}`", printable(&entry.key));
+                let hint = format!("the first one is on line {line}; keep one of them");
+                report.error_hint(entry.key_place, &member(path, &entry.key), message, hint);
+                places.push(entry.key_place);
+                false
+            });
+            entries.iter_mut().for_each(|entry| single(&mut entry.node, &member(path, &entry.key), report, places));
+        }
+        _ => {}
+    }
+}
+
+fn build(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Document, serde_saphyr::Error> {
+    NODES.with(|nodes| nodes.set(0));
+    let root = serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options(duplicates))?;
+    Ok(Document { root: node(root) })
+}
+
+/// How the report of a key that stands twice begins.
+const DUPLICATE: &str = "duplicate key";
+
+fn options(duplicates: DuplicateKeyPolicy) -> serde_saphyr::Options {
     serde_saphyr::options! {
+        duplicate_keys: duplicates,
         budget: serde_saphyr::budget! {
             max_events: 4 * DOCUMENT_NODES_MAX,
             max_nodes: DOCUMENT_NODES_MAX,
@@ -296,9 +379,9 @@ fn explain(file: &str, fault: &serde_saphyr::Error) -> Mistake {
     let fault = fault.without_snippet();
     let place = fault.location().map_or(Place::START, Place::of);
     let message = match fault {
-        E::DuplicateMappingKey { key: Some(key), .. } => format!("duplicate key `{}`", crate::mistake::printable(key)),
-        E::DuplicateMappingKey { key: None, .. } => "duplicate key".to_owned(),
-        E::ExternalMessage { msg, .. } => format!("not valid YAML: {}", crate::mistake::printable(msg)),
+        E::DuplicateMappingKey { key: Some(key), .. } => format!("{DUPLICATE} `{}`", printable(key)),
+        E::DuplicateMappingKey { key: None, .. } => DUPLICATE.to_owned(),
+        E::ExternalMessage { msg, .. } => format!("not valid YAML: {}", printable(msg)),
         E::Eof { .. } => "not valid YAML: the text ends too early".to_owned(),
         E::MultipleDocuments { .. } => "more than one YAML document".to_owned(),
         E::UnknownAnchor { .. } => "the alias refers to an anchor that does not exist".to_owned(),

@@ -16,7 +16,7 @@ mod values;
 
 pub use catalog::{Access, ConfigKey, ConfigKind, ModuleCatalog};
 pub use credentials::{CredentialSource, Credentials, Vault};
-pub use filter::{ArgumentFilter, Decoding, FilterAction, PATTERN_BYTES_MAX, ResponseFilter};
+pub use filter::{ArgumentFilter, Decoding, FilterAction, PATTERN_BYTES_MAX, ResponseFilter, compiled};
 pub use hitl::{Hitl, HitlMode, Notify, Signing, SigningMode};
 pub use metadata::{InteractionPermissions, Metadata, WorkspaceAccess};
 pub use module::ModuleEntry;

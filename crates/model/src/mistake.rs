@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use crate::document::{Origin, Place};
+use crate::document::{Document, Origin, Place};
 
 /// Most mistakes that are kept; the rest is counted.
 pub const MISTAKES_MAX: usize = 100;
@@ -40,13 +40,30 @@ pub struct Mistake {
     pub hint: Option<String>,
     /// Whether it stops the start.
     pub severity: Severity,
+    /// Whether a strict reader makes an error of this warning.
+    pub strict: bool,
 }
 
 impl Mistake {
     /// An error without hint.
     #[must_use]
     pub fn error(file: &str, place: Place, path: &str, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), place, path: path.to_owned(), message: message.into(), hint: None, severity: Severity::Error }
+        Self {
+            file: file.to_owned(),
+            place,
+            path: path.to_owned(),
+            message: message.into(),
+            hint: None,
+            severity: Severity::Error,
+            strict: false,
+        }
+    }
+
+    /// The same as a warning.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
     }
 
     /// With a hint.
@@ -91,6 +108,10 @@ impl Mistakes {
     pub fn list(&self) -> &[Mistake] {
         &self.list
     }
+
+    pub(crate) fn into_list(self) -> Vec<Mistake> {
+        self.list
+    }
 }
 
 impl From<Mistake> for Mistakes {
@@ -133,19 +154,23 @@ impl Report {
     }
 
     pub(crate) fn error(&self, place: Place, path: &str, message: impl Into<String>) {
-        self.push(Mistake::error(&self.file, place, path, message));
+        self.add(Mistake::error(&self.file, place, path, message));
     }
 
     pub(crate) fn error_hint(&self, place: Place, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.push(Mistake::error(&self.file, place, path, message).hint(hint));
+        self.add(Mistake::error(&self.file, place, path, message).hint(hint));
     }
 
     pub(crate) fn warning(&self, place: Place, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        let mistake = Mistake::error(&self.file, place, path, message).hint(hint);
-        self.push(Mistake { severity: Severity::Warning, ..mistake });
+        self.add(Mistake::error(&self.file, place, path, message).hint(hint).warning());
     }
 
-    fn push(&self, mistake: Mistake) {
+    /// A warning that a strict reader takes for an error.
+    pub(crate) fn lenient(&self, place: Place, path: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(Mistake { strict: true, ..Mistake::error(&self.file, place, path, message).hint(hint).warning() });
+    }
+
+    pub(crate) fn add(&self, mistake: Mistake) {
         let (list, dropped) = &mut *self.state.borrow_mut();
         if list.len() < MISTAKES_MAX {
             list.push(mistake);
@@ -154,21 +179,80 @@ impl Report {
         }
     }
 
-    /// The warnings, or every error when there is one.
-    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Mistake>), Mistakes> {
-        let (mut list, dropped) = self.state.into_inner();
-        list.sort_by_key(|m| (m.place.line, m.place.column));
-        let (errors, warnings): (Vec<_>, Vec<_>) = list.into_iter().partition(|m| m.severity == Severity::Error);
-        match value {
-            Some(value) if errors.is_empty() && dropped == 0 => Ok((value, warnings)),
-            _ if errors.is_empty() => Err(Mistake::error(&self.file, Place::START, "", "the text could not be read").into()),
-            _ => Err(Mistakes { list: errors, dropped }),
+    pub(crate) fn finish<T>(self, value: Option<T>, document: Option<Document>) -> Reading<T> {
+        let (mistakes, dropped) = self.state.into_inner();
+        let mut reading = Reading { value, document, mistakes, dropped };
+        if reading.value.is_none() && !reading.is_refused() {
+            reading.mistakes.push(Mistake::error(&self.file, Place::START, "", "the text could not be read"));
+        }
+        reading.sort();
+        reading
+    }
+}
+
+/// What came out of one text: the value as far as it could be read, and everything there is to say about it.
+#[derive(Debug)]
+pub struct Reading<T> {
+    /// What was read. There may be one although there are errors: then what is wrong is left out of it.
+    pub value: Option<T>,
+    /// The text as a tree, variables replaced; `None` when it is not YAML.
+    pub document: Option<Document>,
+    /// Errors and warnings in the order of the text, at most [`MISTAKES_MAX`] from reading.
+    pub mistakes: Vec<Mistake>,
+    /// Further errors that were counted and not kept.
+    pub dropped: usize,
+}
+
+impl<T> Reading<T> {
+    /// Whether there is an error.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.dropped > 0 || self.mistakes.iter().any(|mistake| mistake.severity == Severity::Error)
+    }
+
+    /// How many errors there are, and how many warnings.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let errors = self.mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count();
+        (errors + self.dropped, self.mistakes.len() - errors)
+    }
+
+    /// Makes errors of the warnings that strictness is about.
+    pub fn be_strict(&mut self) {
+        for mistake in self.mistakes.iter_mut().filter(|mistake| mistake.strict) {
+            mistake.severity = Severity::Error;
+        }
+    }
+
+    /// Adds what somebody else found, in its place.
+    pub fn extend(&mut self, mistakes: impl IntoIterator<Item = Mistake>) {
+        self.mistakes.extend(mistakes);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.mistakes.sort_by_key(|mistake| (mistake.place.line, mistake.place.column));
+    }
+
+    /// The value with its warnings.
+    ///
+    /// # Errors
+    /// Every error when there is one.
+    pub fn finish(self) -> Result<(T, Vec<Mistake>), Mistakes> {
+        let refused = self.is_refused();
+        match self.value {
+            Some(value) if !refused => Ok((value, self.mistakes)),
+            _ => {
+                let errors = self.mistakes.into_iter().filter(|mistake| mistake.severity == Severity::Error);
+                Err(Mistakes { list: errors.collect(), dropped: self.dropped })
+            }
         }
     }
 }
 
 /// Foreign text for a message: control and invisible characters escaped, cut after [`SHOWN_CHARS_MAX`] characters.
-pub(crate) fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {
         if count == SHOWN_CHARS_MAX {
@@ -185,7 +269,8 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// The word of `candidates` that `word` was probably meant to be.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer words are not misspelt keys, and comparing them costs length times length.
     if word.len() > SHOWN_CHARS_MAX {
         return None;

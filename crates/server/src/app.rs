@@ -1,20 +1,24 @@
 //! From settings to a running gateway: everything is opened and checked in order, and nothing is left half-started.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_gateway::{CallLog, Gateway, LoadedManifest, Setup, StartFault};
 use bailiwick_mcp::client::Launcher;
-use bailiwick_model::Mistake;
+use bailiwick_model::config::Config;
+use bailiwick_model::mistake::{Mistake, Severity};
 use bailiwick_model::time::{Clock, Random};
 use bailiwick_modules::ModuleRegistry;
 use bailiwick_modules::egress::SystemNetwork;
 use bailiwick_store::ledger::{Ledger, LedgerError, LedgerOptions, Place, SigningKey, load_or_create_key};
 use bailiwick_store::{Dialect, Keyring, Store};
 
+use crate::check::{self, Checks};
+use crate::cli::output;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
-use crate::manifests;
+use crate::logging;
 use crate::places::private_directory;
 use crate::settings::Settings;
 
@@ -29,30 +33,45 @@ pub(crate) struct Plan {
     pub(crate) call_log: Option<Arc<dyn CallLog>>,
 }
 
-/// Reads manifests; their warnings go to the log. Every mistake of every file is in one failure.
+/// Reads manifests, checked as `validate` does; their warnings go to the log. Every mistake of every file is in one failure. With the
+/// gateway's configuration, the servers that they grant must be declared in it.
 ///
 /// # Errors
 /// [`Exit::Usage`] with all mistakes, or the first file that cannot be read.
-pub(crate) fn load_manifests(files: &[PathBuf], environment: &Environment, kinds: &ModuleRegistry) -> Result<Vec<LoadedManifest>, Failure> {
+pub(crate) fn load_manifests(files: &[PathBuf], config: &Config, checks: Checks<'_>) -> Result<Vec<LoadedManifest>, Failure> {
+    let read: Result<Vec<_>, Failure> = files.iter().map(|path| check::manifest(path, checks)).collect();
+    let mut read = read?;
+    check::grants(&mut read.iter_mut().collect::<Vec<_>>(), &[config]);
+    let color = output::color(checks.environment, std::io::stderr().is_terminal());
     let mut loaded = Vec::new();
-    let mut failures = Vec::new();
-    for path in files {
-        match manifests::read(path, environment, kinds) {
-            Ok(manifests::Read { manifest, warnings }) => {
-                warnings.iter().for_each(warn);
+    let mut refused: Option<Failure> = None;
+    for checked in read {
+        let path = checked.path.clone();
+        checked.reading.mistakes.iter().for_each(note);
+        match checked.accepted("manifest", color) {
+            Ok((manifest, _)) => {
                 tracing::info!(target: "ops", event = "manifest_loaded", file = %path.display(), agent_type = %manifest.agent_type, "manifest loaded");
-                loaded.push(LoadedManifest { path: path.clone(), manifest });
+                loaded.push(LoadedManifest { path, manifest });
             }
-            Err(failure) if failure.exit() == Exit::Usage => failures.push(failure.message().to_owned()),
-            Err(failure) => return Err(failure),
+            Err(failure) => {
+                refused = Some(match refused {
+                    None => failure,
+                    Some(first) => first.details(&format!("{failure}\n\n")),
+                });
+            }
         }
     }
-    if failures.is_empty() { Ok(loaded) } else { Err(Failure::new(Exit::Usage, failures.join("\n"))) }
+    refused.map_or(Ok(loaded), Err)
 }
 
-fn warn(warning: &Mistake) {
-    let (line, hint) = (warning.place.line, warning.hint.as_deref().unwrap_or_default());
-    tracing::warn!(target: "ops", event = "manifest_warning", file = %warning.file, line, path = %warning.path, hint, "{}", warning.message);
+/// Errors go to the file alone: on stderr they are told in full when the process ends.
+fn note(mistake: &Mistake) {
+    let (line, hint, path) = (mistake.place.line, mistake.hint.as_deref().unwrap_or_default(), mistake.path.as_str());
+    let (file, text) = (mistake.file.as_str(), mistake.message.as_str());
+    match mistake.severity {
+        Severity::Warning => tracing::warn!(target: "ops", event = "manifest_warning", file, line, path, hint, "{text}"),
+        Severity::Error => tracing::error!(target: logging::OPS_FILE, event = "manifest_mistake", file, line, path, hint, "{text}"),
+    }
 }
 
 /// Opens store, ledger and keys, then starts the gateway.

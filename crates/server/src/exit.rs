@@ -25,11 +25,12 @@ pub enum Exit {
 
 /// Why a command did not succeed. Printed as `error: ...`, then `hint: ...`, then `event: ...`.
 ///
-/// `message` may hold several lines (compiler-style mistakes); neither part ever holds a secret.
+/// No part ever holds a secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
     exit: Exit,
     message: String,
+    details: String,
     hint: Option<String>,
     event: Option<String>,
 }
@@ -37,7 +38,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with its exit code and its sentence.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, event: None }
+        Self { exit, message: message.into(), details: String::new(), hint: None, event: None }
     }
 
     /// A failure whose reasons have been printed already: only the exit code is left.
@@ -50,6 +51,13 @@ impl Failure {
     #[must_use]
     pub fn is_told(&self) -> bool {
         self.message.is_empty()
+    }
+
+    /// Adds a report of several lines, which is printed behind the sentence and stands in no log.
+    #[must_use]
+    pub fn details(mut self, text: &str) -> Self {
+        self.details.push_str(text);
+        self
     }
 
     /// Adds what the reader can do next; an empty text adds nothing.
@@ -82,6 +90,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.message)?;
+        if !self.details.is_empty() {
+            write!(f, "\n\n{}", self.details.trim_end())?;
+        }
         if let Some(hint) = &self.hint {
             write!(f, "\nhint: {hint}")?;
         }

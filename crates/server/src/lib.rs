@@ -1,6 +1,7 @@
 //! The doors of Bailiwick: MCP endpoints and the command line; the program `bailiwick`.
 
 mod app;
+mod check;
 mod cli;
 mod demo;
 mod environment;
@@ -8,9 +9,9 @@ pub mod exit;
 mod harden;
 pub mod http;
 mod logging;
-mod manifests;
 mod operator;
 mod places;
+mod report;
 mod serve;
 mod settings;
 mod shim;

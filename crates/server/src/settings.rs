@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use bailiwick_model::time::{Clock, Random};
 use bailiwick_store::{DatabaseUrl, Migrate, OpenOptions, RootKeySource, Store};
 use secrecy::SecretString;
 
+use crate::check;
+use crate::cli::output;
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
 use crate::places::{Places, database_file, make_directory, private_directory};
@@ -74,16 +76,14 @@ impl Settings {
     pub(crate) fn load(named: Option<&Path>, environment: &Environment) -> Result<Self, Failure> {
         let places = Places::new(environment);
         let file = named.map(Path::to_path_buf).or_else(|| places.config_candidates().into_iter().find(|path| path.is_file()));
-        let (name, text) = match &file {
-            Some(path) => (path.display().to_string(), read_text(path, "configuration")?),
-            None => ("bailiwick.yml".to_owned(), String::new()),
-        };
+        let text = file.as_deref().map_or_else(|| Ok(String::new()), |path| read_text(path, "configuration"))?;
         let environment = with_secret_files(environment)?;
-        let parsed = Config::parse(&name, &text, &|variable| environment.get(variable).cloned());
+        let checked = check::configuration_text(file.as_deref().unwrap_or(Path::new("bailiwick.yml")), text, &environment);
+        let told = checked.told(output::color(&environment, io::stderr().is_terminal()));
         let (config, warnings) =
-            parsed.map_err(|mistakes| Failure::new(Exit::Usage, format!("the configuration is not valid\n{mistakes}")))?;
-        for warning in &warnings {
-            eprintln!("{warning}");
+            checked.reading.finish().map_err(|_| Failure::new(Exit::Usage, "the configuration is not valid").details(&told))?;
+        if !warnings.is_empty() {
+            eprint!("{told}");
         }
         let base = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let within = |path: &str| base.join(path);

@@ -4,7 +4,7 @@ use super::{AuditConfig, AuthMode, Config, DatabaseUrl, Limits, Listen, LogConfi
 use super::{limits, listen, overlay, sections, server};
 use crate::document::Document;
 use crate::id::OrgId;
-use crate::mistake::{Mistake, Mistakes, Report};
+use crate::mistake::{Mistake, Mistakes, Reading, Report};
 use crate::reader::{Field, Table};
 use crate::substitute::substitute;
 
@@ -26,8 +26,13 @@ impl Config {
     /// # Errors
     /// Every mistake, with place and hint. No value of the text or of a variable is in them.
     pub fn parse(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<(Self, Vec<Mistake>), Mistakes> {
-        let mut document = Document::parse(file, text)?;
+        Self::examine(file, text, env).finish()
+    }
+
+    /// Reads a configuration as far as it goes, with errors and warnings together.
+    pub fn examine(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Reading<Self> {
         let report = Report::new(file);
+        let Some(mut document) = Document::read(text, &report) else { return report.finish(None, None) };
         substitute(&mut document, env, &report);
         if document.root.value == crate::document::Value::Null {
             document.root.value = crate::document::Value::Map(Vec::new());
@@ -39,7 +44,7 @@ impl Config {
             root.finish();
             config
         });
-        report.finish(config)
+        report.finish(config, Some(document))
     }
 }
 

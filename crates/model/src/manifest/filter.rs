@@ -1,9 +1,15 @@
 //! Rules over arguments and results (reference, tool modules sections 3 and 10).
 
+use regex::{Regex, RegexBuilder};
+
 use crate::reader::{Field, Table};
 
 /// Longest pattern in bytes.
 pub const PATTERN_BYTES_MAX: usize = 4_096;
+/// Largest compiled pattern in bytes.
+const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of groups in a pattern.
+const PATTERN_DEPTH_MAX: u32 = 64;
 
 /// What a matching rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +38,7 @@ pub enum Decoding {
 pub struct ArgumentFilter {
     /// Shown to operators, never to the agent.
     pub name: String,
-    /// Regular expression; its length is checked here, it is compiled by the gateway's linear-time engine.
+    /// Regular expression that compiles; see [`compiled`].
     pub pattern: String,
     /// Argument names it looks at; `*` = all. Never empty.
     pub fields: Vec<String>,
@@ -87,7 +93,29 @@ fn pattern(field: &Field<'_>) -> Option<String> {
         field.error(format!("is longer than {PATTERN_BYTES_MAX} bytes"));
         return None;
     }
+    if let Err(fault) = compiled(pattern, false) {
+        field.error_hint(fault, "patterns are regular expressions that are matched in linear time: no look-around and no back-references");
+        return None;
+    }
     Some(pattern.to_owned())
+}
+
+/// The pattern as a program for the linear-time engine, of bounded size.
+///
+/// # Errors
+/// What is wrong with it, without the pattern.
+pub fn compiled(pattern: &str, case_insensitive: bool) -> Result<Regex, String> {
+    let mut builder = RegexBuilder::new(pattern);
+    builder.case_insensitive(case_insensitive).size_limit(PATTERN_PROGRAM_BYTES_MAX).nest_limit(PATTERN_DEPTH_MAX);
+    builder.build().map_err(|fault| match fault {
+        regex::Error::CompiledTooBig(limit) => format!("the compiled pattern would be larger than {limit} bytes"),
+        // The last line is the rule; those before show the pattern.
+        fault => {
+            let text = fault.to_string();
+            let rule = text.lines().last().unwrap_or_default();
+            format!("not a pattern: {}", rule.strip_prefix("error: ").unwrap_or(rule))
+        }
+    })
 }
 
 pub(super) fn argument(field: &Field<'_>) -> Option<ArgumentFilter> {

@@ -168,7 +168,7 @@ fn warn_of_mode(entry: &Entry, field: &Field<'_>, mode: Option<&Field<'_>>, acce
     match (mode, access) {
         (_, None) if has(Access::Read) && has(Access::Write) => {
             let message = "no `mode`: every tool of the module is offered, the writing ones too";
-            field.report().warning(entry.key_place, &field.path, message, "write `mode: read` or `mode: write`");
+            field.report().lenient(entry.key_place, &field.path, message, "write `mode: read` or `mode: write`");
         }
         (Some(mode), Some(Access::Read)) if !tools.is_empty() && !has(Access::Read) => {
             mode.warning("offers no tool: the module only writes", "write `mode: write`, or remove the module");

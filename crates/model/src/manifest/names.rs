@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Manifest, ModuleCatalog};
+use crate::document::{Place, Value};
 use crate::glob::Glob;
-use crate::mistake::Report;
+use crate::mistake::{Report, nearest};
 use crate::name::{NAME_CHARS_MAX, SEPARATOR, folded, module_tool_name};
-use crate::reader::Table;
+use crate::reader::{Table, element, member};
 
 pub(super) fn check(root: &Table<'_>, manifest: &Manifest, kinds: &dyn ModuleCatalog) {
     let report = root.field.report();
@@ -62,39 +63,25 @@ fn unmatched(root: &Table<'_>, manifest: &Manifest, tools: &[(String, usize)]) {
         let open = open.iter().any(|prefix| prefix.starts_with(fixed) || fixed.starts_with(prefix.as_str()));
         open || tools.iter().any(|(name, _)| glob.matches(name))
     };
-    let warn = |glob: &Glob, path: String| {
-        if !may_match(glob) {
-            let message = format!("`{glob}` matches no tool of this manifest");
-            root.field.report().warning(
-                place_of(root, &path),
-                &path,
-                message,
-                "tools are named `<module key>_<tool>` and `<server>__<tool>`",
-            );
-        }
+    let warn = |glob: &str, path: String, place: Place| {
+        let Some(glob) = Glob::parse(glob).ok().filter(|glob| !may_match(glob)) else { return };
+        let message = format!("`{glob}` matches no tool of this manifest");
+        let hint = match nearest(glob.as_str(), tools.iter().map(|(name, _)| name.as_str())) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => "tools are named `<module key>_<tool>` and `<server>__<tool>`".to_owned(),
+        };
+        root.field.report().warning(place, &path, message, hint);
     };
-    for (glob, _) in &manifest.rate_limits.per_tool {
-        warn(glob, format!("rate_limits.per_tool.{glob}"));
+    let value = |section: &str, key: &str| root.field.member(section)?.member(key).map(|field| &field.node.value);
+    if let Some(Value::Map(limits)) = value("rate_limits", "per_tool") {
+        limits.iter().for_each(|limit| warn(&limit.key, member("rate_limits.per_tool", &limit.key), limit.key_place));
     }
-    let lists = [
-        ("hitl.approval_required", &manifest.hitl.approval_required),
-        ("hitl.shadow", &manifest.hitl.shadow),
-        ("policy.deny", &manifest.policy.deny),
-    ];
-    let allow = manifest.policy.allow.as_ref().map(|globs| ("policy.allow", globs));
-    for (path, globs) in lists.into_iter().chain(allow) {
-        for glob in globs {
-            warn(glob, path.to_owned());
+    for (section, key) in [("hitl", "approval_required"), ("hitl", "shadow"), ("policy", "deny"), ("policy", "allow")] {
+        let Some(Value::List(items)) = value(section, key) else { continue };
+        for (index, item) in items.iter().enumerate() {
+            if let Value::Text(text) = &item.value {
+                warn(text, element(&format!("{section}.{key}"), index), item.place);
+            }
         }
     }
-}
-
-/// Where the section of `path` stands; a section that has warnings is there.
-fn place_of(root: &Table<'_>, path: &str) -> crate::document::Place {
-    let mut field = root.field.clone();
-    for key in path.splitn(3, '.') {
-        let Some(next) = field.member(key) else { break };
-        field = next;
-    }
-    field.place()
 }

@@ -4,7 +4,7 @@ use super::{Manifest, ModuleCatalog};
 use super::{credentials, filter, hitl, metadata, module, names, rates, servers, settings};
 use crate::document::{Document, Place};
 use crate::id::AgentType;
-use crate::mistake::{Mistake, Mistakes, Report};
+use crate::mistake::{Mistake, Mistakes, Reading, Report};
 use crate::reader::{Field, Table};
 use crate::substitute::substitute;
 
@@ -24,11 +24,16 @@ impl Manifest {
         env: &dyn Fn(&str) -> Option<String>,
         kinds: &dyn ModuleCatalog,
     ) -> Result<(Self, Vec<Mistake>), Mistakes> {
-        let mut document = Document::parse(file, text)?;
+        Self::examine(file, text, env, kinds).finish()
+    }
+
+    /// Reads a manifest as far as it goes, with errors and warnings together. What is wrong is left out of the value.
+    pub fn examine(file: &str, text: &str, env: &dyn Fn(&str) -> Option<String>, kinds: &dyn ModuleCatalog) -> Reading<Self> {
         let report = Report::new(file);
+        let Some(mut document) = Document::read(text, &report) else { return report.finish(None, None) };
         substitute(&mut document, env, &report);
         let manifest = Field::new(&document.root, String::new(), &report).table().and_then(|root| read(root, kinds));
-        report.finish(manifest)
+        report.finish(manifest, Some(document))
     }
 
     /// Whether the manifest is for agents of `agent_type`.

@@ -120,3 +120,33 @@ fn hostile_text_ends_soon() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(Document::parse("f.yml", &aliases(3)).is_ok());
 }
+
+#[test]
+fn dotted_paths_lead_to_places() {
+    let text = "\
+modules:
+  docs:
+    config:
+      services:
+        - {name: a}
+        - name: b
+          url.base: x
+  a.b: {c: [[1, 2]]}
+";
+    let document = Document::parse("f.yml", text).unwrap();
+    let at = |path: &str| {
+        let place = document.place_of(path);
+        (place.line, place.column)
+    };
+    assert_eq!(at("modules.docs.config.services.1.name"), (6, 17));
+    assert_eq!(at("modules.docs.config.services[1].name"), (6, 17));
+    assert_eq!(at("modules.docs.config.services[1].url.base"), (7, 21));
+    assert_eq!(at("modules.a.b.c[0][1]"), (8, 17));
+    assert_eq!(at("modules.a.b.c.0.1"), (8, 17));
+    // What is not there: the nearest ancestor.
+    assert_eq!(at("modules.docs.config.services.2.name"), (5, 9));
+    assert_eq!(at("modules.docs.config.base_path"), (4, 7));
+    assert_eq!(at("modules.doc"), (2, 3));
+    assert_eq!(at(""), (1, 1));
+    assert_eq!(at("nothing"), (1, 1));
+}

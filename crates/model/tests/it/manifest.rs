@@ -206,10 +206,10 @@ audit: {agent_bus_emit: true, agent_bus_comms_dir: /c}
         "warning: offers no tool: the module only writes  --> agent.yml:5:16  modules.note.mode",
         "warning: plain http to another machine: anyone on the way reads and changes what is sent  --> agent.yml:6:38  modules.p.config.url",
         "warning: has no effect together with `url`  --> agent.yml:6:67  modules.p.config.args",
-        "warning: `fs_*` matches no tool of this manifest  --> agent.yml:7:34  rate_limits.per_tool.fs_*",
-        "warning: `no.te*` matches no tool of this manifest  --> agent.yml:7:80  rate_limits.per_tool.no.te*",
+        "warning: `fs_*` matches no tool of this manifest  --> agent.yml:7:26  rate_limits.per_tool.fs_*",
+        "warning: `no.te*` matches no tool of this manifest  --> agent.yml:7:70  rate_limits.per_tool.no.te*",
         "warning: `interactive` would let the agent confirm its own call; calls wait for an operator as with `enforce`  --> agent.yml:8:14  hitl.mode",
-        "warning: `filesystem_write` matches no tool of this manifest  --> agent.yml:8:35  hitl.shadow",
+        "warning: `filesystem_write` matches no tool of this manifest  --> agent.yml:8:36  hitl.shadow[0]",
         "warning: has no effect: there is no agent bus  --> agent.yml:9:25  audit.agent_bus_emit",
     ];
     assert_eq!(shown, expected);

@@ -75,7 +75,7 @@ fn the_document_as_a_whole() {
     assert_eq!(bad("description: x\n"), missing);
     assert_eq!(bad(""), "error: must be a mapping, not nothing\n  --> agent.yml:1:1");
     assert_eq!(bad("- a\n"), "error: must be a mapping, not a list\n  --> agent.yml:1:1");
-    assert_eq!(bad("a: 1\na: 2\n"), "error: duplicate key `a`\n  --> agent.yml:2:1");
+    assert_eq!(bad("a: [1\n"), "error: not valid YAML: unclosed bracket '['\n  --> agent.yml:1:4");
     module_says(
         "  {}\n",
         "error: must not be empty\n  --> agent.yml:3:3  modules\nhint: list at least one module, or leave `modules` out and list `servers`",
@@ -221,6 +221,59 @@ fn sections() {
          error: the name is too close to `modules.filesystem`: letter case does not count, and `-` is `_`\n  \
          --> agent.yml:3:54  servers.filesystem\nhint: rename one of them\n\n\
          error: a glob has only visible ASCII characters\n  --> agent.yml:4:17  policy.deny[0]",
+    );
+}
+
+#[test]
+fn duplicate_keys_hide_nothing_else() {
+    let twice = |at: &str, key: &str, line: u32| {
+        format!("error: duplicate key `{key}`\n  --> agent.yml:{at}\nhint: the first one is on line {line}; keep one of them")
+    };
+    let text = "\
+agent_type: a
+modules:
+  filesystem:
+    mode: read
+    mode: write
+    config: {base_path: /x, base_path: /y}
+    moed: read
+modules: {}
+";
+    let unknown = "error: unknown key `moed`\n  --> agent.yml:7:5  modules.filesystem.moed\nhint: did you mean `mode`?";
+    let expected = [
+        twice("5:5  modules.filesystem.mode", "mode", 4),
+        twice("6:29  modules.filesystem.config.base_path", "base_path", 6),
+        unknown.to_owned(),
+        twice("8:1  modules", "modules", 2),
+    ];
+    assert_eq!(bad(text), expected.join("\n\n"));
+    // Only the strict pass sees numbers that stand twice.
+    assert!(bad("1: a\n1: b\n").contains("error: duplicate key `1`\n  --> agent.yml:2:1"));
+    // The first of two is the one that counts for everything else.
+    says(
+        "hitl: {mode: x}\nhitl: {mode: y}\n",
+        &format!("error: must be `enforce` or `interactive`\n  --> agent.yml:3:14  hitl.mode\n\n{}", twice("4:1  hitl", "hitl", 3)),
+    );
+}
+
+#[test]
+fn patterns_that_do_not_compile() {
+    let hint = "hint: patterns are regular expressions that are matched in linear time: no look-around and no back-references";
+    let filter = |pattern: &str, rule: &str| {
+        says(
+            &format!("response_filters:\n  - {{name: n, pattern: '{pattern}'}}\n"),
+            &format!("error: {rule}\n  --> agent.yml:4:24  response_filters[0].pattern\n{hint}"),
+        );
+    };
+    filter("a(", "not a pattern: unclosed group");
+    filter("(?=secret)", "not a pattern: look-around, including look-ahead and look-behind, is not supported");
+    filter("(a)\\1", "not a pattern: backreferences are not supported");
+    filter("(a{1000}){1000}", "the compiled pattern would be larger than 1048576 bytes");
+    says(
+        "argument_filters: [{name: n, pattern: '[z-a]'}]\n",
+        &format!(
+            "error: not a pattern: invalid character class range, the start must be <= the end\n  --> agent.yml:3:39  argument_filters[0].pattern\n{hint}"
+        ),
     );
 }
 

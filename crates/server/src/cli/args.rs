@@ -38,13 +38,16 @@ pub(crate) struct FlatArgs {
     /// As with `run`
     #[arg(long, requires = "manifest", hide_short_help = true)]
     allow_type_mismatch: bool,
+    /// As with `run`
+    #[arg(long, requires = "manifest", hide_short_help = true)]
+    strict: bool,
 }
 
 impl FlatArgs {
     /// The same as arguments of `run`; `None` when the form was not used.
     pub(crate) fn into_run(self) -> Option<RunArgs> {
-        let Self { manifest, audit_log, ops_log, allow_type_mismatch } = self;
-        Some(RunArgs { manifest: manifest?, streams: StreamArgs { audit_log, ops_log }, allow_type_mismatch })
+        let Self { manifest, audit_log, ops_log, allow_type_mismatch, strict } = self;
+        Some(RunArgs { manifest: manifest?, streams: StreamArgs { audit_log, ops_log }, allow_type_mismatch, strict })
     }
 }
 
@@ -115,6 +118,9 @@ pub(crate) struct RunArgs {
     /// Start although AGENT_TYPE differs from the manifest's `agent_type`; warn instead
     #[arg(long)]
     pub(crate) allow_type_mismatch: bool,
+    /// Refuse a manifest in which a module with writing tools has no `mode`
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// The two files of the scoped-mcp world.
@@ -135,6 +141,9 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) streams: StreamArgs,
+    /// Refuse manifests in which a module with writing tools has no `mode`
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Args)]
@@ -314,12 +323,19 @@ pub(crate) enum DbCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
-    /// Manifests and configuration files
+    /// Manifests and configuration files, told apart by what is in them; with a configuration among them, the servers that manifests
+    /// grant must be declared there
     #[arg(required_unless_present = "manifest", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// A manifest (form of scoped-mcp)
-    #[arg(long, value_name = "FILE", conflicts_with = "files")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) manifest: Option<PathBuf>,
+    /// Do not look for the credentials that modules require
+    #[arg(long)]
+    pub(crate) no_credentials: bool,
+    /// Take a module with writing tools and without `mode` for an error
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[derive(Debug, Subcommand)]

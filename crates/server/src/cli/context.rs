@@ -9,6 +9,7 @@ use bailiwick_store::{PlatformScope, Store};
 
 use super::args::{Common, Form};
 use crate::app;
+use crate::check::Checks;
 use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::logging::LogFormat;
@@ -51,6 +52,11 @@ impl Context {
     /// As [`Settings::load`].
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         Settings::load(self.config.as_deref(), &self.environment)
+    }
+
+    /// Full checks of manifests.
+    pub(crate) fn checks(&self, strict: bool) -> Checks<'_> {
+        Checks { environment: &self.environment, modules: &self.modules, credentials: true, strict }
     }
 
     /// Opens the store for an operator's command, as `serve` does, with the operator's scope.

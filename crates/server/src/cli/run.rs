@@ -33,7 +33,7 @@ async fn serve(context: &Context, settings: Settings, args: &RunArgs, call_log: 
     tracing::info!(target: "ops", event = "startup", version = env!("CARGO_PKG_VERSION"), "starting");
     let (agent_id, agent_type) = environment::identity(&context.environment)?;
     tracing::info!(target: "ops", event = "identity_resolved", %agent_id, %agent_type, "who the agent is");
-    let manifests = app::load_manifests(std::slice::from_ref(&args.manifest), &context.environment, &context.modules)?;
+    let manifests = app::load_manifests(std::slice::from_ref(&args.manifest), &settings.config, context.checks(args.strict))?;
     let agent_type = manifest_type(args, &manifests, agent_type)?;
     let shutdown = settings.config.shutdown;
     let plan = Plan {

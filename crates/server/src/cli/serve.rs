@@ -22,17 +22,17 @@ pub(super) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failur
         check_listen(&settings.config)?;
     }
     let (mut guard, call_log) = start::streams(context, &settings.config, &args.streams)?;
-    let outcome = serve(context, settings, call_log).await;
+    let outcome = serve(context, settings, args.strict, call_log).await;
     start::report(&outcome);
     guard.finish();
     outcome
 }
 
-async fn serve(context: &Context, mut settings: crate::settings::Settings, call_log: start::Log) -> Result<(), Failure> {
+async fn serve(context: &Context, mut settings: crate::settings::Settings, strict: bool, call_log: start::Log) -> Result<(), Failure> {
     harden::raise_open_files();
     let mut signals = Signals::catch()?;
     tracing::info!(target: "ops", event = "startup", version = env!("CARGO_PKG_VERSION"), "starting");
-    let manifests = app::load_manifests(&settings.manifest_files()?, &context.environment, &context.modules)?;
+    let manifests = app::load_manifests(&settings.manifest_files()?, &settings.config, context.checks(strict))?;
     if manifests.is_empty() {
         tracing::warn!(target: "ops", event = "no_manifests", "no manifest is configured, so no agent can call; name some under `manifests`");
     }

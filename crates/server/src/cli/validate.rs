@@ -1,74 +1,81 @@
-//! `bailiwick validate`: every mistake of manifests and configurations, without opening anything.
+//! `bailiwick validate`: every mistake of manifests and configurations, without opening what they name.
 
-use std::path::Path;
-
-use bailiwick_model::document::{Document, Value as Written};
 use bailiwick_model::mistake::Severity;
 use bailiwick_model::{Config, Manifest, Mistake};
 use serde_json::{Value, json};
+use std::io::IsTerminal as _;
 
 use super::args::{Form, ValidateArgs};
 use super::context::Context;
 use super::output;
+use crate::check::{self, AnyFile, Checked, Checks};
 use crate::exit::{Exit, Failure};
-use crate::settings::read_text;
 
-/// What a file was checked as.
-#[derive(Clone, Copy)]
-enum Kind {
-    Manifest,
-    Configuration,
-}
-
-/// Exit 0 or 1 only, as scoped-mcp has it.
+/// Exit 0 or 1 only, as scoped-mcp has it: one `OK:` or `INVALID:` line for each file on stderr, the report on stdout.
 pub(super) fn run(context: &Context, args: &ValidateArgs) -> Result<(), Failure> {
+    let checks = Checks { credentials: !args.no_credentials, ..context.checks(args.strict) };
+    let manifests = args.manifest.iter().map(|path| check::manifest(path, checks).map(AnyFile::Manifest));
+    let others = args.files.iter().map(|path| check::any(path, checks));
+    let mut files: Vec<Result<AnyFile, Failure>> = manifests.chain(others).collect();
+    across(&mut files);
+    let color = output::color(&context.environment, std::io::stdout().is_terminal());
     let mut shown = Vec::new();
-    let mut invalid = 0_usize;
-    for file in args.manifest.iter().chain(&args.files) {
-        let known = args.manifest.is_some().then_some(Kind::Manifest);
-        let mistakes = match check(context, file, known) {
-            Ok(mistakes) => mistakes,
-            Err(failure) => {
-                invalid += 1;
-                eprintln!("INVALID: {}", failure.message());
-                continue;
-            }
+    let mut invalid = false;
+    for file in &files {
+        let (good, verdict) = match file {
+            Ok(AnyFile::Manifest(checked)) => verdict(checked),
+            Ok(AnyFile::Configuration(checked)) => verdict(checked),
+            Err(failure) => (false, format!("INVALID: {}", failure.message())),
         };
-        let errors = mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).count();
-        invalid += usize::from(errors > 0);
+        let (mistakes, told) = match file {
+            Ok(AnyFile::Manifest(checked)) => (&checked.reading.mistakes[..], checked.told(color)),
+            Ok(AnyFile::Configuration(checked)) => (&checked.reading.mistakes[..], checked.told(color)),
+            Err(_) => (&[][..], String::new()),
+        };
         match context.form {
             Form::Json => shown.extend(mistakes.iter().map(as_json)),
-            Form::Text => output::print(&mistakes.iter().map(|mistake| format!("{mistake}\n\n")).collect::<String>())?,
+            Form::Text => output::print(&told)?,
         }
-        match (errors, mistakes.len() - errors) {
-            (0, 0) => eprintln!("OK: {}", file.display()),
-            (0, warnings) => eprintln!("OK: {} ({warnings} warnings)", file.display()),
-            (errors, _) => eprintln!("INVALID: {} ({errors} errors)", file.display()),
-        }
+        eprintln!("{verdict}");
+        invalid |= !good;
     }
     if context.form == Form::Json {
         output::print_json(&shown)?;
     }
-    if invalid == 0 { Ok(()) } else { Err(Failure::told(Exit::Failed)) }
+    if invalid { Err(Failure::told(Exit::Failed)) } else { Ok(()) }
 }
 
-fn check(context: &Context, path: &Path, known: Option<Kind>) -> Result<Vec<Mistake>, Failure> {
-    let text = read_text(path, "file")?;
-    let name = path.display().to_string();
-    let environment = |variable: &str| context.environment.get(variable).cloned();
-    let checked = match known.unwrap_or_else(|| kind(&name, &text)) {
-        Kind::Manifest => Manifest::parse(&name, &text, &environment, &context.modules).map(|(_, warnings)| warnings),
-        Kind::Configuration => Config::parse(&name, &text, &environment).map(|(_, warnings)| warnings),
-    };
-    Ok(checked.unwrap_or_else(|mistakes| mistakes.list().to_vec()))
+/// Manifests and the configurations beside them belong together; without a configuration nothing is known about servers.
+fn across(files: &mut [Result<AnyFile, Failure>]) {
+    let mut configs: Vec<&Config> = Vec::new();
+    let mut manifests: Vec<&mut Checked<Manifest>> = Vec::new();
+    let mut unread = false;
+    for file in files {
+        match file {
+            Ok(AnyFile::Configuration(checked)) => match &checked.reading.value {
+                Some(config) if !checked.reading.is_refused() => configs.push(config),
+                _ => unread = true,
+            },
+            Ok(AnyFile::Manifest(checked)) => manifests.push(checked),
+            Err(_) => {}
+        }
+    }
+    // A server whose entry is wrong is left out of the configuration: its absence says nothing.
+    let whole = !unread && !configs.is_empty();
+    if whole {
+        check::grants(&mut manifests, &configs);
+    }
 }
 
-/// Manifests say for which agents they are; nothing else has these keys.
-fn kind(name: &str, text: &str) -> Kind {
-    let Ok(document) = Document::parse(name, text) else { return Kind::Manifest };
-    let Written::Map(entries) = &document.root.value else { return Kind::Configuration };
-    let manifest = entries.iter().any(|entry| matches!(entry.key.as_str(), "agent_type" | "modules" | "credentials"));
-    if manifest { Kind::Manifest } else { Kind::Configuration }
+fn verdict<T>(checked: &Checked<T>) -> (bool, String) {
+    let file = checked.path.display();
+    let some = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    match checked.reading.count() {
+        (0, 0) => (true, format!("OK: {file}")),
+        (0, warnings) => (true, format!("OK: {file} ({})", some(warnings, "warning"))),
+        (errors, 0) => (false, format!("INVALID: {file} ({})", some(errors, "error"))),
+        (errors, warnings) => (false, format!("INVALID: {file} ({}, {})", some(errors, "error"), some(warnings, "warning"))),
+    }
 }
 
 fn as_json(mistake: &Mistake) -> Value {

@@ -61,7 +61,7 @@ impl Stage {
         let (build_key, build_token) = create_key(&store, &operator, GLOBEX, BUILD).await?;
 
         let (ledger_dir, path) = (settings.ledger_dir(), settings.config.path.clone());
-        let manifests = app::load_manifests(&settings.manifest_files()?, &context.environment, &context.modules)?;
+        let manifests = app::load_manifests(&settings.manifest_files()?, &settings.config, context.checks(false))?;
         let gateway = app::start(Plan {
             settings,
             manifests,

@@ -86,24 +86,6 @@ fn without_a_home_the_configuration_or_the_environment_names_the_places() {
 }
 
 #[test]
-fn validate_prints_every_mistake_and_answers_0_or_1() {
-    let place = Place::new();
-    place.file("good.yml", "agent_type: a\nmodules: {files: {type: filesystem, mode: read, config: {base_path: /x}}}\n");
-    place.file("config.yml", "listen: 127.0.0.1:1\n");
-    place.file("bad.yml", "agent_type: A\nmodules: {files: {type: filesystme}}\n");
-    let good = bailiwick(&place, &["validate", "good.yml", "config.yml"], "");
-    assert_eq!((good.status.code(), talk(&good), good.stdout.len()), (Some(0), "OK: good.yml\nOK: config.yml\n".into(), 0));
-    let flat = bailiwick(&place, &["validate", "--manifest", "good.yml"], "");
-    assert_eq!((flat.status.code(), talk(&flat)), (Some(0), "OK: good.yml\n".into()));
-    let bad = bailiwick(&place, &["validate", "good.yml", "bad.yml", "-o", "json"], "");
-    assert_eq!((bad.status.code(), talk(&bad)), (Some(1), "OK: good.yml\nINVALID: bad.yml (2 errors)\n".into()));
-    let mistakes: Value = serde_json::from_slice(&bad.stdout).unwrap();
-    let places: Vec<(&Value, &Value)> = mistakes.as_array().unwrap().iter().map(|m| (&m["path"], &m["line"])).collect();
-    assert_eq!(places, [(&json!("agent_type"), &json!(1)), (&json!("modules.files.type"), &json!(2))]);
-    assert_eq!(bailiwick(&place, &["validate", "none.yml"], "").status.code(), Some(1));
-}
-
-#[test]
 fn the_database_is_migrated_once() {
     let setup = setup("");
     let status = setup.command(&["db", "status"]);

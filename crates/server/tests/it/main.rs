@@ -23,3 +23,4 @@ mod stdio;
 mod stop;
 mod stories;
 mod support;
+mod validate;

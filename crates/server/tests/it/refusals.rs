@@ -18,9 +18,9 @@ fn a_public_address_without_authentication() {
     assert_eq!(
         talk(&output),
         format!(
-            "error: the configuration is not valid\n\
-             error: without authentication the gateway listens on a loopback address only\n  --> {config}:{line}:7  auth\n\
-             hint: write `auth: key`, or `listen: 127.0.0.1:8700`\n"
+            "error: the configuration is not valid\n\n\
+             error: without authentication the gateway listens on a loopback address only\n --> {config}:{line}:7  auth\n  |\n\
+             {line} | auth: none\n  |       ^^^^\n  = hint: write `auth: key`, or `listen: 127.0.0.1:8700`\n"
         )
     );
     assert!(!state.exists());

@@ -1,0 +1,137 @@
+//! Manifests and configurations, checked as far as it goes without opening what they name. `validate`, `run` and `serve` all use this,
+//! so that they find the same and tell it in the same words.
+
+use std::path::{Path, PathBuf};
+
+use bailiwick_model::document::{Document, Value};
+use bailiwick_model::mistake::Reading;
+use bailiwick_model::{Config, Manifest, Mistake};
+use bailiwick_modules::ModuleRegistry;
+
+use crate::environment::Environment;
+use crate::exit::{Exit, Failure};
+use crate::report::Source;
+use crate::settings::read_text;
+
+/// What files are checked against, and how far.
+#[derive(Clone, Copy)]
+pub(crate) struct Checks<'c> {
+    /// Answers `${NAME}` and, where a manifest says so, lends credentials.
+    pub(crate) environment: &'c Environment,
+    /// The module kinds of this build.
+    pub(crate) modules: &'c ModuleRegistry,
+    /// Whether the credentials that modules require are looked for.
+    pub(crate) credentials: bool,
+    /// Whether a module with writing tools must have a `mode`.
+    pub(crate) strict: bool,
+}
+
+/// One file with everything there is to say about it.
+pub(crate) struct Checked<T> {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    pub(crate) reading: Reading<T>,
+}
+
+impl<T> Checked<T> {
+    /// The report for people, empty when there is nothing to say.
+    pub(crate) fn told(&self, color: bool) -> String {
+        Source::new(&self.text, self.reading.document.as_ref()).tell(&self.reading.mistakes, self.reading.dropped, color)
+    }
+
+    /// The value when there is no error.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] with the whole report; `what` is the word for the file.
+    pub(crate) fn accepted(self, what: &str, color: bool) -> Result<(T, Vec<Mistake>), Failure> {
+        let told = self.told(color);
+        let refused = Failure::new(Exit::Usage, format!("the {what} `{}` is not valid", self.path.display())).details(&told);
+        self.reading.finish().map_err(|_| refused)
+    }
+}
+
+/// A file, told apart by what is in it.
+pub(crate) enum AnyFile {
+    Manifest(Checked<Manifest>),
+    Configuration(Checked<Config>),
+}
+
+/// Reads one manifest.
+///
+/// # Errors
+/// When the file cannot be read, is too large or is not text.
+pub(crate) fn manifest(path: &Path, checks: Checks<'_>) -> Result<Checked<Manifest>, Failure> {
+    let text = read_text(path, "manifest")?;
+    Ok(manifest_text(path, text, checks))
+}
+
+/// Reads one file of either kind.
+///
+/// # Errors
+/// As [`manifest`].
+pub(crate) fn any(path: &Path, checks: Checks<'_>) -> Result<AnyFile, Failure> {
+    let text = read_text(path, "file")?;
+    Ok(if is_manifest(&text) {
+        AnyFile::Manifest(manifest_text(path, text, checks))
+    } else {
+        AnyFile::Configuration(configuration_text(path, text, checks.environment))
+    })
+}
+
+fn manifest_text(path: &Path, text: String, checks: Checks<'_>) -> Checked<Manifest> {
+    let mut reading = Manifest::examine(&path.display().to_string(), &text, &|name| checks.environment.get(name).cloned(), checks.modules);
+    if checks.strict {
+        reading.be_strict();
+    }
+    if let (true, Some(manifest), Some(document)) = (checks.credentials, &reading.value, &reading.document) {
+        let missing = bailiwick_gateway::missing_credentials(manifest, document, checks.modules, checks.environment);
+        reading.extend(missing);
+    }
+    Checked { path: path.to_path_buf(), text, reading }
+}
+
+/// Checks a configuration; `environment` stands over the file.
+pub(crate) fn configuration_text(path: &Path, text: String, environment: &Environment) -> Checked<Config> {
+    let reading = Config::examine(&path.display().to_string(), &text, &|name| environment.get(name).cloned());
+    Checked { path: path.to_path_buf(), text, reading }
+}
+
+/// Servers that manifests grant must be declared by one of the configurations.
+pub(crate) fn grants(manifests: &mut [&mut Checked<Manifest>], configs: &[&Config]) {
+    for checked in manifests {
+        let unknown = checked.reading.value.as_ref().map(|manifest| bailiwick_gateway::unknown_servers(manifest, configs));
+        checked.reading.extend(unknown.unwrap_or_default());
+    }
+}
+
+/// Keys at top level that only one of the two has.
+const OF_MANIFESTS: [&str; 15] = [
+    "agent_type",
+    "description",
+    "modules",
+    "policy",
+    "credentials",
+    "state_backend",
+    "rate_limits",
+    "argument_filters",
+    "response_filters",
+    "hitl",
+    "content_limits",
+    "max_auto_risk",
+    "interaction_permissions",
+    "workspace_access",
+    "agent_id",
+];
+
+/// Manifests say for which agents they are and what these may do; a configuration has none of these keys. What is not YAML is told apart
+/// by the beginnings of its lines.
+fn is_manifest(text: &str) -> bool {
+    match Document::parse("", text).map(|document| document.root.value) {
+        Ok(Value::Map(entries)) => entries.iter().any(|entry| OF_MANIFESTS.contains(&entry.key.as_str())),
+        Ok(_) => false,
+        Err(_) => {
+            let key = |line: &str| line.split(':').next().unwrap_or_default().trim_matches(['"', '\'']).to_owned();
+            text.lines().map(key).any(|key| OF_MANIFESTS.contains(&key.as_str()))
+        }
+    }
+}
