@@ -19,6 +19,7 @@ mod discover;
 mod examine;
 mod exchange;
 mod fault;
+mod filters;
 mod gateway;
 mod health;
 mod inflight;
@@ -40,6 +41,7 @@ mod sessions;
 mod settings;
 mod spool;
 mod stream;
+mod way;
 mod window;
 
 pub use body::AnswerBody;
