@@ -16,8 +16,9 @@ use bailiwick_store::AuditKey;
 use crate::catalog::{Origin, Stock, Tool, View, ViewSettings};
 use crate::changes::Changes;
 use crate::filters::Filters;
-use crate::limits::{Places, Rates};
+use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
+use crate::rates::Rates;
 use crate::servers::Server;
 use tokio::sync::Semaphore;
 

@@ -42,7 +42,7 @@ async fn path(gateway: &Gateway, request: decode::Call) -> Result<Answer, Refuse
     let call = resolve::resolve(request).await?; //               name -> tool, in this agent's view
     let call = permit::permit(call)?; //                          manifest, mode, lists: the function that lists
     let call = confine::confine(call).await?; //                  arguments: schema, then the agent's resources
-    let call = admit::admit(call).await?; //                      rate, concurrency
+    let call = admit::admit(gateway, call).await?; //                  rate, concurrency
     let call = screen::screen(call).await?; //                    content rules of the manifest
     let call = clear::clear(gateway, call)?; //                   what needs a person or a flow rule
     let call = record::intend(gateway, call).await?; //           on the ledger before any effect

@@ -33,6 +33,13 @@ pub(crate) fn lines(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status
         call["status"] = json!("blocked");
         name(&mut call, hit);
     }
+    if let Some(details) = status.details() {
+        // As the original names it here, beside `tool`.
+        call["tool_name"] = json!(story.shown_name());
+        for name in ["limit_type", "current_count", "limit", "window_seconds"] {
+            call[name] = details.get(name).cloned().unwrap_or_default();
+        }
+    }
     lines.push(call);
     lines
 }

@@ -33,6 +33,7 @@ mod methods;
 mod peer;
 mod product;
 mod progress;
+mod rates;
 mod refusal;
 mod replay;
 mod schema;

@@ -32,6 +32,8 @@ pub(crate) struct Status {
     /// For the readable row.
     reason: Option<String>,
     result: Option<Json>,
+    /// What a used-up rate says of itself, for the call log.
+    details: Option<serde_json::Value>,
 }
 
 impl Status {
@@ -43,30 +45,45 @@ impl Status {
                 rule: None,
                 reason: None,
                 result: Some(result.clone()),
+                details: None,
             },
-            Ending::Input(result) => Self { word: "input_required", code: None, rule: None, reason: None, result: Some(result.clone()) },
+            Ending::Input(result) => {
+                Self { word: "input_required", code: None, rule: None, reason: None, result: Some(result.clone()), details: None }
+            }
             Ending::Error(fault) => Self {
                 word: "error",
                 code: Some("upstream_error"),
                 rule: None,
                 reason: Some(format!("JSON-RPC {}", fault.code)),
                 result: None,
+                details: None,
             },
             Ending::Refused(refusal) => {
                 let word = if refusal.code == Code::Cancelled { "cancelled" } else { "failed" };
-                Self { word, code: Some(refusal.code.as_str()), rule: None, reason: Some(refusal_reason(refusal)), result: None }
+                Self {
+                    word,
+                    code: Some(refusal.code.as_str()),
+                    rule: None,
+                    reason: Some(refusal_reason(refusal)),
+                    result: None,
+                    details: None,
+                }
             }
         }
     }
 
     pub(super) fn refused(verdict: &Verdict) -> Self {
         let (code, rule, reason) = match verdict {
-            Verdict::Shadowed => return Self { word: "shadowed", code: None, rule: None, reason: None, result: None },
+            Verdict::Shadowed => return Self { word: "shadowed", code: None, rule: None, reason: None, result: None, details: None },
             Verdict::Refusal(refusal) => (refusal.code.as_str(), None, refusal_reason(refusal)),
             Verdict::Unknown { reason } => (Code::PolicyDenied.as_str(), Some(*reason), (*reason).to_owned()),
             Verdict::Protocol(fault) => (Code::InvalidArgument.as_str(), None, fault.message.to_string()),
         };
-        Self { word: "refused", code: Some(code), rule, reason: Some(reason), result: None }
+        let details = match verdict {
+            Verdict::Refusal(refusal) if refusal.code == Code::RateLimited => refusal.details.clone(),
+            _ => None,
+        };
+        Self { word: "refused", code: Some(code), rule, reason: Some(reason), result: None, details }
     }
 
     pub(crate) fn word(&self) -> &'static str {
@@ -84,6 +101,10 @@ impl Status {
 
     pub(crate) fn is_ok(&self) -> bool {
         matches!(self.word, "ok" | "input_required" | "shadowed")
+    }
+
+    pub(crate) fn details(&self) -> Option<&serde_json::Value> {
+        self.details.as_ref()
     }
 
     pub(crate) fn reason(&self) -> Option<&str> {
