@@ -11,15 +11,15 @@ use tokio::sync::mpsc;
 
 use crate::call::ask_back::{Askable, can_answer};
 use crate::lock::Lock;
-use crate::mask::Mask;
 use crate::replay::Said;
+use crate::way::Way;
 
 /// Questions open at one time, of all clients together.
 const OPEN_MAX: usize = 10_000;
 /// Questions of one call that wait to be sent.
 pub(crate) const QUEUED_MAX: usize = 16;
 
-type Table = Lock<HashMap<(Box<str>, Id), Question>>;
+type Table = Lock<HashMap<(Box<str>, Id), (Question, Way)>>;
 
 /// The open questions by session and id. Session ids are secrets of their principal, so nobody answers another's question.
 #[derive(Default)]
@@ -54,8 +54,10 @@ impl Asking {
     pub(crate) fn answered(&self, session: &str, response: Response) {
         let Some(id) = response.id else { return };
         let question = self.open.lock().remove(&(session.into(), id));
-        if let Some(question) = question {
-            question.answer(response.outcome);
+        if let Some((question, way)) = question {
+            // What the client answers goes to the server like an argument.
+            let outcome = response.outcome.and_then(|answer| way.may_send(answer));
+            question.answer(outcome);
         }
     }
 
@@ -67,11 +69,11 @@ impl Asking {
 
 impl CallQuestions {
     /// The next question as the request to send.
-    pub(crate) fn poll_next(&mut self, mask: &Mask, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Said>> {
+    pub(crate) fn poll_next(&mut self, way: &Way, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Said>> {
         loop {
             match self.receiver.poll_recv(context) {
                 std::task::Poll::Ready(Some(question)) => {
-                    if let Some(said) = self.ask(question, mask) {
+                    if let Some(said) = self.ask(question, way) {
                         return std::task::Poll::Ready(Some(said));
                     }
                 }
@@ -82,14 +84,14 @@ impl CallQuestions {
     }
 
     /// Enters a question. What the client did not declare is refused for it.
-    fn ask(&mut self, mut question: Question, mask: &Mask) -> Option<Said> {
+    fn ask(&mut self, mut question: Question, way: &Way) -> Option<Said> {
         if can_answer(&self.capabilities, &question.method, question.params.as_ref()).is_err() {
             question.answer(Err(RpcError::method_not_found()));
             return None;
         }
-        match question.params.take().map(|params| mask.clean(params)).transpose() {
-            Ok(params) => question.params = params,
-            Err(_) => {
+        if let Some(params) = question.params.take() {
+            question.params = way.clean(params);
+            if question.params.is_none() {
                 question.answer(Err(RpcError::method_not_found()));
                 return None;
             }
@@ -102,7 +104,7 @@ impl CallQuestions {
             question.answer(Err(RpcError::method_not_found()));
             return None;
         }
-        open.insert((self.session.clone(), id.clone()), question);
+        open.insert((self.session.clone(), id.clone()), (question, way.clone()));
         self.open.push(id.clone());
         Some(Said { frame, asks: Some(id) })
     }

@@ -13,10 +13,12 @@ use bailiwick_model::manifest::Manifest;
 use bailiwick_model::policy::Rules;
 use bailiwick_store::AuditKey;
 
-use crate::catalog::{Stock, Tool, View, ViewSettings};
+use crate::catalog::{Origin, Stock, Tool, View, ViewSettings};
 use crate::changes::Changes;
-use crate::limits::{Places, Rates};
+use crate::filters::Filters;
+use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
+use crate::rates::Rates;
 use crate::servers::Server;
 use tokio::sync::Semaphore;
 
@@ -35,6 +37,7 @@ pub(crate) struct Bailiwick {
     servers: Vec<Arc<Server>>,
     changes: Arc<Changes>,
     rates: Rates,
+    filters: Arc<Filters>,
     places: Places,
     view_tools_max: usize,
     page_items: usize,
@@ -69,6 +72,15 @@ pub(crate) struct Parts {
 /// What an endpoint shows: everything the agent was granted, or one server under its own names.
 pub(crate) type Lens = Option<ServerName>;
 
+/// Why a call is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It is recorded and never made.
+    Shadow,
+    /// A person has to agree first.
+    Approval,
+}
+
 struct Approval {
     required: Vec<Glob>,
     shadow: Vec<Glob>,
@@ -81,6 +93,7 @@ impl Bailiwick {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
             streams: Arc::new(Semaphore::new(at_most(limits.streams_per_principal_max))),
+            filters: Filters::of(&manifest, &limits),
             places: Places::new("principal", limits.in_flight_per_principal_max, &limits),
             view_tools_max: at_most(limits.tools_per_view_max),
             approval: Approval { required: manifest.hitl.approval_required.clone(), shadow: manifest.hitl.shadow.clone() },
@@ -110,6 +123,19 @@ impl Bailiwick {
 
     pub(crate) fn rates(&self) -> &Rates {
         &self.rates
+    }
+
+    /// Largest binary block in a result of this tool; `None` = any.
+    pub(crate) fn binary_bytes_max(&self, tool: &Tool) -> Option<usize> {
+        let own = match tool.origin() {
+            Origin::Server { server, .. } => server.binary_bytes_max(),
+            Origin::Module { .. } => None,
+        };
+        own.unwrap_or(self.manifest.binary_bytes_max).map(|max| usize::try_from(max).unwrap_or(usize::MAX))
+    }
+
+    pub(crate) fn filters(&self) -> &Arc<Filters> {
+        &self.filters
     }
 
     pub(crate) fn places(&self) -> &Places {
@@ -142,10 +168,11 @@ impl Bailiwick {
         &self.changes
     }
 
-    /// Whether `hitl` wants a person for each call of this tool.
-    pub(crate) fn needs_approval(&self, tool: &str) -> bool {
+    /// Whether `hitl` holds each call of this tool back.
+    pub(crate) fn hold(&self, tool: &str) -> Option<Hold> {
         let among = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(tool));
-        among(&self.approval.required) && !among(&self.approval.shadow)
+        let shadow = || among(&self.approval.shadow).then_some(Hold::Shadow);
+        shadow().or_else(|| among(&self.approval.required).then_some(Hold::Approval))
     }
 
     /// The view of this moment; built once for each generation of the catalog.

@@ -2,11 +2,12 @@
 //!
 //! Each stage takes the value that proves the stage before and gives the next. The fields of these values are private to
 //! the file that makes them, so that leaving out a stage does not compile. Stages 1 to 3 stand in [`crate::exchange`]
-//! (HTTP) and [`crate::peer`] (stdio), where a message becomes a [`decode::Call`]; stage 13 gives the bytes back.
+//! (HTTP) and [`crate::peer`] (stdio), where a message becomes a [`decode::Call`]; stage 14 gives the bytes back.
 
 pub(crate) mod admit;
 pub(crate) mod ask_back;
 pub(crate) mod authenticate;
+mod binary;
 pub(crate) mod clear;
 pub(crate) mod confine;
 pub(crate) mod decode;
@@ -20,6 +21,7 @@ mod record_values;
 pub(crate) mod refused;
 pub(crate) mod resolve;
 mod resume;
+pub(crate) mod screen;
 pub(crate) mod task;
 
 use crate::gateway::Gateway;
@@ -40,10 +42,11 @@ async fn path(gateway: &Gateway, request: decode::Call) -> Result<Answer, Refuse
     let call = resolve::resolve(request).await?; //               name -> tool, in this agent's view
     let call = permit::permit(call)?; //                          manifest, mode, lists: the function that lists
     let call = confine::confine(call).await?; //                  arguments: schema, then the agent's resources
-    let call = admit::admit(call).await?; //                      rate, concurrency
+    let call = admit::admit(gateway, call).await?; //                  rate, concurrency
+    let call = screen::screen(call).await?; //                    content rules of the manifest
     let call = clear::clear(gateway, call)?; //                   what needs a person or a flow rule
     let call = record::intend(gateway, call).await?; //           on the ledger before any effect
     let reply = dispatch::dispatch(gateway, call).await; //       the only way to a module or server
-    let reply = inspect::inspect(gateway, reply).await; //        size, declared output, secrets
+    let reply = inspect::inspect(gateway, reply).await; //        size, declared output, secrets, content rules
     record::conclude(gateway, reply).await //                     on the ledger before the answer leaves
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::call::decode::Story;
 use crate::call::record::Status;
 use crate::catalog::Tool;
+use crate::filters::Hit;
 use crate::mask::Mask;
 
 /// Version of the fields below.
@@ -21,7 +22,58 @@ pub trait CallLog: Send + Sync {
     fn line(&self, line: &Value);
 }
 
-pub(crate) fn line(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status: &Status) -> Value {
+/// The lines of one call: what filters found, each on its own, then the call itself.
+pub(crate) fn lines(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status: &Status) -> Vec<Value> {
+    let (blocking, others): (Vec<&Hit>, Vec<&Hit>) = story.hits.iter().partition(|hit| hit.event.ends_with("_blocked"));
+    let mut lines: Vec<Value> = others.into_iter().map(|hit| found(story, tool, hit)).collect();
+    let mut call = line(mask, story, tool, status);
+    if let Some(hit) = blocking.last() {
+        call["event"] = json!(hit.event);
+        call["level"] = json!("warning");
+        call["status"] = json!("blocked");
+        name(&mut call, hit);
+    }
+    if let Some(details) = status.details() {
+        // As the original names it here, beside `tool`.
+        call["tool_name"] = json!(story.shown_name());
+        for name in ["limit_type", "current_count", "limit", "window_seconds"] {
+            call[name] = details.get(name).cloned().unwrap_or_default();
+        }
+    }
+    lines.push(call);
+    lines
+}
+
+fn found(story: &Story, tool: Option<&Arc<Tool>>, hit: &Hit) -> Value {
+    let scope = story.caller.scope();
+    let mut line = json!({
+        "schema_version": SCHEMA_VERSION,
+        "event": hit.event,
+        "level": "warning",
+        "logger": "audit",
+        "timestamp": story.at.to_string(),
+        "agent_id": scope.agent_id().as_str(),
+        "agent_type": scope.agent_type().as_str(),
+        "tenant": scope.org().as_str(),
+        "tool": story.shown_name(),
+        "module": tool.map(|t| &**t.source()),
+        "request_id": story.event.to_string(),
+        "run_id": story.run.as_ref().map(bailiwick_model::RunId::as_str),
+    });
+    name(&mut line, hit);
+    line
+}
+
+/// Names the rule, and for arguments the field; a value is nowhere.
+fn name(line: &mut Value, hit: &Hit) {
+    line["filter_name"] = json!(&*hit.filter);
+    if let (Some(field), Some(matched_on)) = (&hit.field, hit.matched_on) {
+        line["field_name"] = json!(&**field);
+        line["matched_on"] = json!(matched_on.as_str());
+    }
+}
+
+fn line(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status: &Status) -> Value {
     let scope = story.caller.scope();
     let (event, level, word) = words(status);
     let log_args = story.caller.bailiwick().manifest().audit.log_args;
@@ -53,6 +105,7 @@ pub(crate) fn line(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status:
 fn words(status: &Status) -> (&'static str, &'static str, &'static str) {
     let of_scope = [Code::ScopeViolation, Code::PathRefused, Code::SqlRefused, Code::EgressDenied].map(Code::as_str);
     match status.code_word() {
+        None if status.word() == "shadowed" => ("hitl_shadowed", "warning", "shadowed"),
         None => ("tool_call", "info", "ok"),
         Some(code) if of_scope.contains(&code) => ("scope_violation", "warning", "blocked"),
         Some(code) if code == Code::RateLimited.as_str() => ("rate_limit_exceeded", "warning", "blocked"),

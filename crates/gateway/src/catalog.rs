@@ -2,7 +2,7 @@
 
 mod admission;
 mod module_tool;
-mod relabel;
+pub(crate) mod relabel;
 #[cfg(test)]
 mod relay;
 mod render;

@@ -30,6 +30,7 @@ use crate::initialize::negotiate;
 use crate::progress::Wants;
 use crate::replay::Resumable;
 use crate::stream::Side;
+use crate::way::Way;
 use crate::{batch, inflight, listen, methods, sessions, stream};
 
 /// Put into the extensions of a request that came to the endpoint of one server: its name as the path has it.
@@ -240,8 +241,9 @@ async fn answer(
     let Some(subject) = subject else { return finish(Box::pin(methods::quick(gateway, asked)).await, minted) };
     // Closing the stream cancels in the 2026-07-28 era; in the older ones the call goes on (protocol reference 5.1).
     let on_drop = (era == Era::Modern).then_some(cancel);
+    let way = Way::new(gateway.mask(), &asked.caller);
     let work = detached(gateway.clone(), asked, subject, running, on_drop);
-    stream::answer(work, Side { events: received, questions, wants, mask: gateway.mask().clone() }, resumable).await
+    stream::answer(work, Side { events: received, questions, wants, way }, resumable).await
 }
 
 /// Not part of the function above: a future keeps room for every value that was made in it, also for those it has given away.

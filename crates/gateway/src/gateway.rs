@@ -245,7 +245,7 @@ impl Gateway {
 
     pub(crate) fn log_call(&self, story: &Story, tool: Option<&Arc<Tool>>, status: &crate::call::record::Status) {
         if let Some(log) = &self.0.call_log {
-            log.line(&call_log::line(&self.0.mask, story, tool, status));
+            call_log::lines(&self.0.mask, story, tool, status).iter().for_each(|line| log.line(line));
         }
     }
 

@@ -1,76 +1,14 @@
-//! Rates of an agent and places for calls at the same time (security reference section 14).
+//! Places for calls at the same time (security reference section 14).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bailiwick_model::config::Limits;
-use bailiwick_model::glob::Glob;
-use bailiwick_model::manifest::RateLimits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::lock::Lock;
-use crate::window::Window;
 
 /// Waiting calls for each place.
 const QUEUE_FACTOR: usize = 2;
-
-/// A rate that is used up.
-#[derive(Debug)]
-pub(crate) struct Exceeded {
-    /// `global` or `per_tool`.
-    pub(crate) limit_type: &'static str,
-    pub(crate) current: usize,
-    pub(crate) limit: usize,
-    pub(crate) window: Duration,
-    pub(crate) retry_after: Duration,
-}
-
-/// The windows of one agent.
-pub(crate) struct Rates {
-    windows: Lock<Windows>,
-    none: bool,
-}
-
-struct Windows {
-    global: Option<Window>,
-    per_tool: Vec<(Glob, Window)>,
-}
-
-impl Rates {
-    pub(crate) fn new(limits: &RateLimits) -> Self {
-        let window = |rate: &bailiwick_model::rate::Rate| Window::new(rate.calls as usize, rate.window);
-        let global = limits.global.as_ref().map(window);
-        let per_tool: Vec<_> = limits.per_tool.iter().map(|(glob, rate)| (glob.clone(), window(rate))).collect();
-        let none = global.is_none() && per_tool.is_empty();
-        Self { windows: Lock::new(Windows { global, per_tool }), none }
-    }
-
-    /// Counts one call: the global window first, then the first matching glob's. A refused call is counted nowhere.
-    pub(crate) fn count(&self, tool: &str, now: Instant) -> Result<(), Exceeded> {
-        if self.none {
-            return Ok(());
-        }
-        let mut windows = self.windows.lock();
-        let Windows { global, per_tool } = &mut *windows;
-        let mut own = per_tool.iter_mut().find(|(glob, _)| glob.matches(tool)).map(|(_, window)| window);
-        for (limit_type, window) in [("global", global.as_mut()), ("per_tool", own.as_deref_mut())] {
-            if let Some(exceeded) = window.and_then(|window| exceeded(limit_type, window, now)) {
-                return Err(exceeded);
-            }
-        }
-        for window in [global.as_mut(), own].into_iter().flatten() {
-            window.count(now);
-        }
-        Ok(())
-    }
-}
-
-fn exceeded(limit_type: &'static str, window: &mut Window, now: Instant) -> Option<Exceeded> {
-    let retry_after = window.wait(now)?;
-    let (current, limit) = window.fill();
-    Some(Exceeded { limit_type, current, limit, window: window.span(), retry_after })
-}
 
 /// No place became free in time, or too many wait already.
 #[derive(Debug)]

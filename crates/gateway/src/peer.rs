@@ -23,6 +23,7 @@ use crate::methods;
 use crate::progress::Wants;
 use crate::settings;
 use crate::stream::Side;
+use crate::way::Way;
 
 /// Progress events that wait for the client to read.
 const EVENTS_QUEUED_MAX: usize = 64;
@@ -222,9 +223,9 @@ fn forward(
         return (None, None);
     }
     let (sender, receiver) = mpsc::channel(EVENTS_QUEUED_MAX);
-    let (outbox, mask) = (peer.outbox.clone(), gateway.mask().clone());
+    let (outbox, way) = (peer.outbox.clone(), Way::new(gateway.mask(), &peer.caller));
     let forwarding = tokio::spawn(async move {
-        let mut side = Side { events: Some(receiver), questions, wants, mask };
+        let mut side = Side { events: Some(receiver), questions, wants, way };
         while let Some(said) = side.next_until_closed().await {
             if outbox.send(said.frame).await.is_err() {
                 break;

@@ -4,7 +4,7 @@ use bailiwick_mcp::client::Event;
 use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Frame, Json, encode, method};
 
-use crate::mask::Mask;
+use crate::way::Way;
 
 /// What a caller wants to hear while a call runs.
 #[derive(Clone, Debug, Default)]
@@ -20,12 +20,12 @@ impl Wants {
         self.token.is_none() && self.log.is_none()
     }
 
-    /// The notification of an event, its secrets masked; `None` for what the caller did not ask for.
-    pub(crate) fn notification(&self, event: Event, mask: &Mask) -> Option<Frame> {
+    /// The notification of an event, without secrets and what filters take away; `None` for what the caller did not ask for.
+    pub(crate) fn notification(&self, event: Event, way: &Way) -> Option<Frame> {
         let event = match event {
-            Event::Progress(params) => Event::Progress(mask.clean(params).ok()?),
-            Event::Log(params) => Event::Log(mask.clean(params).ok()?),
-            Event::ElicitationComplete(params) => Event::ElicitationComplete(mask.clean(params).ok()?),
+            Event::Progress(params) => Event::Progress(way.clean(params)?),
+            Event::Log(params) => Event::Log(way.clean(params)?),
+            Event::ElicitationComplete(params) => Event::ElicitationComplete(way.clean(params)?),
             Event::ToolsChanged => Event::ToolsChanged,
         };
         match event {

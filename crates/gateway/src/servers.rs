@@ -82,6 +82,8 @@ pub(crate) struct Proxy {
     pub(crate) key: Arc<str>,
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
+    /// Largest binary block in a result; `None` = as the manifest says, `Some(None)` = any.
+    pub(crate) binary_bytes_max: Option<Option<u64>>,
 }
 
 impl Proxy {
@@ -128,6 +130,11 @@ impl Server {
 
     pub(crate) fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// Largest binary block in a result, when the server's own entry says: `Some(None)` = any.
+    pub(crate) fn binary_bytes_max(&self) -> Option<Option<u64>> {
+        self.settings.proxy.as_ref().and_then(|proxy| proxy.binary_bytes_max)
     }
 
     pub(crate) fn offer(&self) -> Arc<Offer> {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bailiwick_mcp::client::Event;
@@ -18,16 +17,16 @@ use crate::body::AnswerBody;
 use crate::call::encode::Answer;
 use crate::detach::Detached;
 use crate::exchange::{KEEP_ALIVE, finish};
-use crate::mask::Mask;
 use crate::progress::Wants;
 use crate::replay::{Resumable, Said};
+use crate::way::Way;
 
 /// What may come before the answer.
 pub(crate) struct Side {
     pub(crate) events: Option<mpsc::Receiver<Event>>,
     pub(crate) questions: Option<CallQuestions>,
     pub(crate) wants: Wants,
-    pub(crate) mask: Arc<Mask>,
+    pub(crate) way: Way,
 }
 
 /// Waits for whatever comes first: the answer, an event, a question, or the moment when something has to be said. Without an answer, when the
@@ -99,14 +98,14 @@ impl Side {
         while let Some(events) = &mut self.events
             && let Poll::Ready(event) = events.poll_recv(context)
         {
-            match event.map(|event| self.wants.notification(event, &self.mask)) {
+            match event.map(|event| self.wants.notification(event, &self.way)) {
                 Some(Some(frame)) => return Poll::Ready(frame.into()),
                 Some(None) => {}
                 None => self.events = None,
             }
         }
         while let Some(questions) = &mut self.questions
-            && let Poll::Ready(question) = questions.poll_next(&self.mask, context)
+            && let Poll::Ready(question) = questions.poll_next(&self.way, context)
         {
             match question {
                 Some(said) => return Poll::Ready(said),
@@ -119,7 +118,7 @@ impl Side {
     /// What was said before the answer and has not been sent yet.
     pub(crate) fn rest(&mut self) -> Vec<Frame> {
         let events = self.events.take().into_iter().flat_map(drain);
-        events.filter_map(|event| self.wants.notification(event, &self.mask)).collect()
+        events.filter_map(|event| self.wants.notification(event, &self.way)).collect()
     }
 }
 

@@ -32,15 +32,6 @@ impl Window {
     pub(crate) fn count(&mut self, now: Instant) {
         self.calls.push_back(now);
     }
-
-    /// Calls in the window and the most it admits.
-    pub(crate) fn fill(&self) -> (usize, usize) {
-        (self.calls.len(), self.max)
-    }
-
-    pub(crate) const fn span(&self) -> Duration {
-        self.span
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod names;
 mod scan;
 mod serde_impl;
 mod text;
+mod tokens;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use edit::Piece;
 pub use fault::{Fault, FaultKind};
 pub(crate) use text::push_string;
+pub use tokens::{Token, TokenKind};
 
 use index::{Notes, Span};
 

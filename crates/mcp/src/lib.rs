@@ -20,7 +20,7 @@ pub mod stdio;
 pub use encode::Frame;
 pub use error::{RpcError, WireError};
 pub use exchange::{Exchange, Headers, Modern, ParamHeader};
-pub use json::{Fault, FaultKind, Json, Kind, Limits};
+pub use json::{Fault, FaultKind, Json, Kind, Limits, Token, TokenKind};
 pub use message::{Id, Message, Notification, Request, Response, decode};
 pub use meta::RequestMeta;
 pub use revision::{Era, Revision};

@@ -44,6 +44,8 @@ codes! {
     FlowBlocked = "flow_blocked", 4032, false;
     /// The resource lies outside what the agent was given.
     ScopeViolation = "scope_violation", 4036, false;
+    /// A filter of the manifest stops the arguments or holds the result back.
+    PolicyBlocked = "policy_blocked", 4037, false;
     /// A path leaves the agent's directory or is of a refused kind.
     PathRefused = "path_refused", 4033, false;
     /// A statement of a class that the tool does not run.

@@ -8,6 +8,7 @@ mod metadata;
 mod module;
 mod names;
 mod parse;
+mod pattern;
 mod proxy;
 mod rates;
 mod servers;
@@ -16,15 +17,16 @@ mod values;
 
 pub use catalog::{Access, ConfigKey, ConfigKind, ModuleCatalog};
 pub use credentials::{CredentialSource, Credentials, Vault};
-pub use filter::{ArgumentFilter, Decoding, FilterAction, PATTERN_BYTES_MAX, ResponseFilter, compiled};
+pub use filter::{ArgumentFilter, Decoding, FilterAction, ResponseFilter};
 pub use hitl::{Hitl, HitlMode, Notify, Signing, SigningMode};
 pub use metadata::{InteractionPermissions, Metadata, WorkspaceAccess};
 pub use module::ModuleEntry;
 pub use parse::BINARY_BYTES_DEFAULT;
+pub use pattern::{PATTERN_BYTES_MAX, Pattern};
 pub use proxy::{PROXY_KIND, ProxyConfig};
 pub use rates::RateLimits;
 pub use servers::{GlobLists, ServerGrant};
-pub use settings::{AuditSettings, StateBackend};
+pub use settings::{AuditSettings, Compat, STATUS_KEY, STATUS_TOOL, StateBackend};
 
 use crate::document::Place;
 use crate::id::AgentType;
@@ -62,6 +64,8 @@ pub struct Manifest {
     pub audit: AuditSettings,
     /// Largest binary block in a result in bytes; `None` = no limit of the manifest's own. Default 10 MiB.
     pub binary_bytes_max: Option<u64>,
+    /// What is kept for clients of scoped-mcp.
+    pub compat: Compat,
     /// Stored and shown, never acted on.
     pub metadata: Metadata,
 }

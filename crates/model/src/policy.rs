@@ -3,7 +3,7 @@
 //! `tools/list` filters with [`decide`] and `tools/call` asks [`decide`], so that *visible = callable* holds by
 //! construction (design section 3, stage 5; security reference section 2).
 
-use crate::manifest::{Access, GlobLists, Manifest, ServerGrant};
+use crate::manifest::{Access, GlobLists, Manifest, STATUS_KEY, ServerGrant};
 use crate::name::ServerName;
 
 /// Where a tool comes from.
@@ -98,8 +98,9 @@ impl Rules {
     /// Takes the rules out of a manifest.
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
+        let status = manifest.compat.status_tool.then(|| (STATUS_KEY.to_owned(), Some(Access::Read)));
         Self {
-            modules: manifest.modules.iter().map(|m| (m.key.clone(), m.access)).collect(),
+            modules: manifest.modules.iter().map(|m| (m.key.clone(), m.access)).chain(status).collect(),
             servers: manifest.servers.clone(),
             policy: manifest.policy.clone(),
         }

@@ -26,6 +26,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_ledger"),
     migration!(3, "0003_session_state"),
     migration!(4, "0004_module_memory"),
+    migration!(5, "0005_rate_counters"),
 ];
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use super::confine::Confined;
 use super::decode::Story;
 use super::refused::Refused;
 use crate::catalog::Tool;
-use crate::limits::{Busy, Exceeded};
+use crate::gateway::Gateway;
+use crate::limits::Busy;
+use crate::rates::Limited;
 use crate::refusal::Refusal;
 
 /// The places a call holds until its answer is made: of its principal, its organisation, and its module or server.
@@ -33,10 +35,12 @@ impl Admitted {
 }
 
 /// Counts the call against the manifest's rates, then waits at most a second for free places.
-pub(crate) async fn admit(call: Confined) -> Result<Admitted, Refused> {
+pub(crate) async fn admit(gateway: &Gateway, call: Confined) -> Result<Admitted, Refused> {
     let (story, tool) = call.into_parts();
-    if let Err(exceeded) = story.caller.bailiwick().rates().count(tool.name(), Instant::now()) {
-        return Err(Refused::refusal(story, tool, too_often(&exceeded)));
+    if !story.caller.bailiwick().rates().is_empty()
+        && let Err(limited) = Box::pin(counted(gateway, &story, &tool)).await
+    {
+        return Err(Refused::refusal(story, tool, too_often(&limited)));
     }
     match places(&story, &tool).await {
         Ok(places) => Ok(Admitted { story, tool, places }),
@@ -56,7 +60,19 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn too_often(exceeded: &Exceeded) -> Refusal {
+async fn counted(gateway: &Gateway, story: &Story, tool: &Tool) -> Result<(), Limited> {
+    let caller = &story.caller;
+    caller.bailiwick().rates().count(gateway.store(), caller.scope(), tool.name(), &Instant::now).await
+}
+
+fn too_often(limited: &Limited) -> Refusal {
+    let exceeded = match limited {
+        Limited::Exceeded(exceeded) => exceeded,
+        Limited::Unknown(cause) => {
+            let refusal = Refusal::new(Code::RateLimited, "the rate cannot be counted at the moment", "wait a second, then call again");
+            return refusal.with_details(json!({"limit_type": "unknown", "retry_after_ms": 1000})).because(cause.clone());
+        }
+    };
     Refusal::new(
         Code::RateLimited,
         "too many calls in the time window",
@@ -64,6 +80,7 @@ fn too_often(exceeded: &Exceeded) -> Refusal {
     )
     .with_details(json!({
         "limit_type": exceeded.limit_type,
+        "current_count": exceeded.current,
         "limit": exceeded.limit,
         "window_seconds": exceeded.window.as_secs(),
         "retry_after_ms": millis(exceeded.retry_after),

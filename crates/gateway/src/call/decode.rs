@@ -14,6 +14,7 @@ use super::ask_back::Askable;
 use super::authenticate::Caller;
 use crate::asked::Asked;
 use crate::bailiwick::Lens;
+use crate::filters::Hit;
 use crate::product::META_RUN_ID;
 
 /// What a call is about.
@@ -94,6 +95,8 @@ pub(crate) struct Story {
     pub(crate) cancel: Cancel,
     /// Where progress goes; only when the caller gave a token.
     pub(crate) events: Option<mpsc::Sender<Event>>,
+    /// What filters found so far.
+    pub(crate) hits: Vec<Hit>,
 }
 
 /// Longest part of a name that is recorded; an unknown one may be anything.
@@ -174,6 +177,7 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         param_headers,
         cancel,
         events,
+        hits: Vec::new(),
     };
     Ok(Call { story })
 }

@@ -1,4 +1,4 @@
-//! Stage 10: the only function that reaches a module or a server.
+//! Stage 11: the only function that reaches a module or a server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Stage 13: the answer in the caller's era.
+//! Stage 14: the answer in the caller's era.
 
 use bailiwick_mcp::{Era, Frame, Id, Json, RpcError, encode, error};
 

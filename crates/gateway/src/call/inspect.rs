@@ -1,4 +1,4 @@
-//! Stage 11: what came back is bounded, as declared, and holds no secret.
+//! Stage 12: what came back is bounded, as declared, and holds no secret.
 
 use std::sync::Arc;
 
@@ -6,11 +6,13 @@ use bailiwick_mcp::{Era, Json, Kind, Limits, RpcError, error};
 use bailiwick_model::Code;
 
 use super::ask_back;
+use super::binary::capped;
 use super::decode::{Story, Subject};
 use super::dispatch::{Dispatched, Raw, module_result};
 use super::record::Held;
 use super::{resume, task};
 use crate::catalog::{Origin, Relabel, Tool};
+use crate::filters::{Crossed, Hit, Layout, ResultRules as Rules, Stop, result_refused};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::schema::Misfit;
@@ -47,8 +49,8 @@ impl Inspected {
 
 /// Looks at the reply. A reply that may not be shown becomes a refusal that says so; the effect has happened.
 pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
-    let (story, tool, held, raw) = done.into_parts();
-    let ending = match raw {
+    let (mut story, tool, held, raw) = done.into_parts();
+    let ending = match without_huge_blocks(&story, &tool, raw) {
         Raw::Server(result) if ask_back::wants_input(&result) => input_wanted(gateway, &story, &tool, result),
         Raw::Server(result) if story.subject.is_task() || task::is_task(&result) => of_task(gateway, &story, &tool, result),
         Raw::Server(result) if story.subject == Subject::Tool => from_server(gateway, &tool, result).await,
@@ -57,8 +59,78 @@ pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
         Raw::Error(error) => Ending::Error(mask_error(gateway, &story, error)),
         Raw::Failed(refusal) => Ending::Refused(refusal),
     };
+    let ending =
+        if story.caller.bailiwick().filters().results().is_empty() { ending } else { Box::pin(screened(&mut story, ending)).await };
     let ending = relabelled(&story, &tool, ending).await;
     Inspected { story, tool, held, ending }
+}
+
+fn without_huge_blocks(story: &Story, tool: &Tool, raw: Raw) -> Raw {
+    match (raw, story.caller.bailiwick().binary_bytes_max(tool)) {
+        (Raw::Server(result), Some(max)) => Raw::Server(capped(result, story.subject, max)),
+        (raw, _) => raw,
+    }
+}
+
+/// What the manifest's response filters leave of the reply; results, errors and our own words about them alike.
+async fn screened(story: &mut Story, ending: Ending) -> Ending {
+    let rules = story.caller.bailiwick().filters().results().clone();
+    let layout = Layout::of(story.subject);
+    let mut hits = Vec::new();
+    let outcome = match ending {
+        Ending::Result { result, is_error } => rules.screen(result.clone(), layout).await.map(|screened| {
+            hits = screened.hits;
+            Ending::Result { result: screened.changed.unwrap_or(result), is_error }
+        }),
+        Ending::Input(result) => rules.screen(result.clone(), Layout::Plain).await.map(|screened| {
+            hits = screened.hits;
+            Ending::Input(screened.changed.unwrap_or(result))
+        }),
+        Ending::Error(fault) => screened_error(&rules, fault, &mut hits).await.map(Ending::Error),
+        Ending::Refused(refusal) => screened_refusal(&rules, refusal, &mut hits).await.map(Ending::Refused),
+    };
+    let ending = outcome.unwrap_or_else(|stop| {
+        let refusal = result_refused(&stop);
+        if let Stop::Blocked(hit) = stop {
+            hits.push(hit);
+        }
+        Ending::Refused(refusal)
+    });
+    story.hits.append(&mut hits);
+    ending
+}
+
+async fn screened_error(rules: &Rules, fault: RpcError, hits: &mut Vec<Hit>) -> Result<RpcError, Stop> {
+    let RpcError { code, message, data } = fault;
+    let text = rules.screen_text(&message)?;
+    hits.extend(text.hits);
+    let data = match data {
+        None => None,
+        Some(data) => {
+            let screened = rules.screen(data.clone(), Layout::Free).await?;
+            hits.extend(screened.hits);
+            Some(screened.changed.unwrap_or(data))
+        }
+    };
+    Ok(RpcError { code, message: text.changed.map_or(message, Into::into), data })
+}
+
+/// A module's word about what went wrong may quote data.
+async fn screened_refusal(rules: &Rules, mut refusal: Refusal, hits: &mut Vec<Hit>) -> Result<Refusal, Stop> {
+    for text in [&mut refusal.message, &mut refusal.remedy] {
+        let screened = rules.screen_text(text)?;
+        hits.extend(screened.hits);
+        if let Some(changed) = screened.changed {
+            *text = changed.into();
+        }
+    }
+    if let Some(details) = refusal.details.take() {
+        let json = Json::from_serialize(&details).map_err(|_| Stop::Crossed(Crossed::Bytes))?;
+        let screened = rules.screen(json, Layout::Free).await?;
+        hits.extend(screened.hits);
+        refusal.details = Some(screened.changed.and_then(|changed| changed.decode().ok()).unwrap_or(details));
+    }
+    Ok(refusal)
 }
 
 /// URIs in what a server gave get the names that they have in this view.

@@ -1,4 +1,4 @@
-//! Stages 9 and 12: on the ledger before any effect, and again before the answer leaves.
+//! Stages 10 and 13: on the ledger before any effect, and again before the answer leaves.
 //!
 //! A read-only call writes one record, at its end; anything else, and anything undeclared, writes an intent that survives a
 //! power cut before it is dispatched, and an outcome (design section 6, *Ledger durability*).
@@ -132,6 +132,7 @@ pub(crate) async fn refuse(gateway: &Gateway, refused: Refused) -> Answer {
     match verdict {
         Verdict::Refusal(refusal) => refusal_answer(&story, tool.as_ref(), &refusal),
         Verdict::Unknown { .. } => Answer::error(story.id.clone(), story.era, unknown(&story)),
+        Verdict::Shadowed => shadowed(&story, tool.as_ref()),
         Verdict::Protocol(fault) => Answer::error(story.id, story.era, fault.to_rpc()),
     }
 }
@@ -146,6 +147,23 @@ fn refusal_answer(story: &Story, tool: Option<&Arc<Tool>>, refusal: &Refusal) ->
     let result = refusal.tool_result(story.event, tool.is_some_and(|tool| tool.output().is_some()));
     let result = Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static(r#"{"content":[],"isError":true}"#));
     Answer::result(id, era, result)
+}
+
+/// The answer to a call that is only recorded (reference, tool modules section 10).
+fn shadowed(story: &Story, tool: Option<&Arc<Tool>>) -> Answer {
+    const MESSAGE: &str = "the call is recorded and was not made";
+    if story.subject != Subject::Tool {
+        let refusal = Refusal::new(Code::PolicyDenied, MESSAGE, "");
+        return refusal_answer(story, tool, &refusal);
+    }
+    let facts = serde_json::json!({"shadow": true, "message": MESSAGE});
+    let mut result = serde_json::json!({"content": [{"type": "text", "text": facts.to_string()}], "isError": false});
+    // What a tool declares of its results holds for ours too.
+    if tool.is_none_or(|tool| tool.output().is_none()) {
+        result["structuredContent"] = facts;
+    }
+    let result = Json::from_serialize(&result).unwrap_or_else(|_| Json::from_static(r#"{"content":[]}"#));
+    Answer::result(story.id.clone(), story.era, result)
 }
 
 /// What every caller gets for what is unknown, hidden or somebody else's.

@@ -16,6 +16,7 @@ use super::decode::{Story, Subject};
 use super::inspect::Ending;
 use super::refused::Verdict;
 use crate::catalog::Tool;
+use crate::filters::{Hit, MatchedOn};
 use crate::mask::Mask;
 
 /// Scalars of one argument object that get a hash each; with more, the object has one hash as a whole.
@@ -23,7 +24,7 @@ const HASHED_SCALARS_MAX: usize = 64;
 
 /// How a call ended, for the record.
 pub(crate) struct Status {
-    /// `ok`, `tool_error`, `input_required`, `error`, `refused`, `failed`, `cancelled`.
+    /// `ok`, `tool_error`, `input_required`, `error`, `refused`, `failed`, `cancelled`, `shadowed`.
     word: &'static str,
     code: Option<&'static str>,
     /// The word of the rule that refused; the only reason that goes into the chain.
@@ -31,6 +32,8 @@ pub(crate) struct Status {
     /// For the readable row.
     reason: Option<String>,
     result: Option<Json>,
+    /// What a used-up rate says of itself, for the call log.
+    details: Option<serde_json::Value>,
 }
 
 impl Status {
@@ -42,29 +45,45 @@ impl Status {
                 rule: None,
                 reason: None,
                 result: Some(result.clone()),
+                details: None,
             },
-            Ending::Input(result) => Self { word: "input_required", code: None, rule: None, reason: None, result: Some(result.clone()) },
+            Ending::Input(result) => {
+                Self { word: "input_required", code: None, rule: None, reason: None, result: Some(result.clone()), details: None }
+            }
             Ending::Error(fault) => Self {
                 word: "error",
                 code: Some("upstream_error"),
                 rule: None,
                 reason: Some(format!("JSON-RPC {}", fault.code)),
                 result: None,
+                details: None,
             },
             Ending::Refused(refusal) => {
                 let word = if refusal.code == Code::Cancelled { "cancelled" } else { "failed" };
-                Self { word, code: Some(refusal.code.as_str()), rule: None, reason: Some(refusal_reason(refusal)), result: None }
+                Self {
+                    word,
+                    code: Some(refusal.code.as_str()),
+                    rule: None,
+                    reason: Some(refusal_reason(refusal)),
+                    result: None,
+                    details: None,
+                }
             }
         }
     }
 
     pub(super) fn refused(verdict: &Verdict) -> Self {
         let (code, rule, reason) = match verdict {
+            Verdict::Shadowed => return Self { word: "shadowed", code: None, rule: None, reason: None, result: None, details: None },
             Verdict::Refusal(refusal) => (refusal.code.as_str(), None, refusal_reason(refusal)),
             Verdict::Unknown { reason } => (Code::PolicyDenied.as_str(), Some(*reason), (*reason).to_owned()),
             Verdict::Protocol(fault) => (Code::InvalidArgument.as_str(), None, fault.message.to_string()),
         };
-        Self { word: "refused", code: Some(code), rule, reason: Some(reason), result: None }
+        let details = match verdict {
+            Verdict::Refusal(refusal) if refusal.code == Code::RateLimited => refusal.details.clone(),
+            _ => None,
+        };
+        Self { word: "refused", code: Some(code), rule, reason: Some(reason), result: None, details }
     }
 
     pub(crate) fn word(&self) -> &'static str {
@@ -81,7 +100,11 @@ impl Status {
     }
 
     pub(crate) fn is_ok(&self) -> bool {
-        matches!(self.word, "ok" | "input_required")
+        matches!(self.word, "ok" | "input_required" | "shadowed")
+    }
+
+    pub(crate) fn details(&self) -> Option<&serde_json::Value> {
+        self.details.as_ref()
     }
 
     pub(crate) fn reason(&self) -> Option<&str> {
@@ -136,12 +159,31 @@ struct Record<'r> {
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    filters: Vec<Found<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<String>,
+}
+
+/// What a filter of the manifest found.
+#[derive(Serialize)]
+struct Found<'r> {
+    event: &'static str,
+    filter: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matched_on: Option<&'static str>,
+}
+
+impl<'r> Found<'r> {
+    fn of(hit: &'r Hit) -> Self {
+        Self { event: hit.event, filter: &hit.filter, field: hit.field.as_deref(), matched_on: hit.matched_on.map(MatchedOn::as_str) }
+    }
 }
 
 impl<'s> Line<'s> {
@@ -187,6 +229,7 @@ impl<'s> Line<'s> {
             status: status.map(Status::word),
             code: status.and_then(|s| s.code),
             reason: status.and_then(|s| s.rule),
+            filters: story.hits.iter().map(Found::of).collect(),
             us: status.map(|_| micros(story)),
             result_bytes: status.and_then(|s| s.result.as_ref()).map(|r| r.bytes().len()),
             result: status.and_then(|s| s.result.as_ref()).map(|r| hash(key, r.bytes())),
@@ -213,6 +256,7 @@ impl<'s> Line<'s> {
             trace_id: story.trace_id.as_deref().map(Into::into),
             args: self.readable_args().map(|text| mask.clean_text(&text).into_owned()),
             result_bytes: status.result_bytes().map(|bytes| bytes as u64),
+            note: story.hits.last().map(|hit| hit.event),
             ..row
         }
     }

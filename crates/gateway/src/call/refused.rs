@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
     Refusal(Refusal),
     /// The one answer for what is unknown, hidden or somebody else's. The reason is for the ledger.
     Unknown { reason: &'static str },
+    /// The manifest wants to see what the agent would have done (`hitl.shadow`): recorded, not done.
+    Shadowed,
     /// A fault of the protocol, e.g. a header that contradicts the body.
     Protocol(WireError),
 }

@@ -72,13 +72,13 @@ impl<'v> Relabel<'v> {
 }
 
 /// The object with one member changed; `None` when nothing changes.
-fn within(object: &Json, member: &str, change: impl FnOnce(&Json) -> Option<Json>) -> Option<Json> {
+pub(crate) fn within(object: &Json, member: &str, change: impl FnOnce(&Json) -> Option<Json>) -> Option<Json> {
     let changed = change(&object.member(member)?)?;
     Some(object.edit(&[], &[(member, &changed)]))
 }
 
 /// The array with some elements changed; `None` when nothing changes.
-fn each(list: &Json, change: impl Fn(&Json) -> Option<Json>) -> Option<Json> {
+pub(crate) fn each(list: &Json, change: impl Fn(&Json) -> Option<Json>) -> Option<Json> {
     if list.kind() != Kind::Array {
         return None;
     }

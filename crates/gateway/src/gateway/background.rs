@@ -47,6 +47,9 @@ async fn prune(store: Store, clock: Arc<dyn Clock>, keep: Option<Duration>) {
         if let Err(cause) = prune_sessions(&store).await {
             warn!(%cause, "unused sessions stay for now");
         }
+        if let Err(cause) = prune_rates(&store).await {
+            warn!(%cause, "rates in which nothing counts any more stay for now");
+        }
         if let Some(before) = before
             && let Err(cause) = prune_events(&store, before).await
         {
@@ -58,6 +61,11 @@ async fn prune(store: Store, clock: Arc<dyn Clock>, keep: Option<Duration>) {
 async fn prune_sessions(store: &Store) -> StoreResult<()> {
     let scope = store.platform("retention")?;
     store.sessions().prune(&scope, SESSION_IDLE_MAX).await.map(drop)
+}
+
+async fn prune_rates(store: &Store) -> StoreResult<()> {
+    let scope = store.platform("retention")?;
+    store.rates().prune(&scope).await.map(drop)
 }
 
 async fn prune_events(store: &Store, before: Timestamp) -> StoreResult<()> {

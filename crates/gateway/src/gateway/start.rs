@@ -220,21 +220,18 @@ fn by_type(manifests: Vec<LoadedManifest>) -> Result<HashMap<AgentType, Arc<Mani
             let message = format!("`{}` and `{}` are both for agent type `{agent_type}`", first.display(), path.display());
             return Err(StartFault::new(message, "keep one manifest for each agent type"));
         }
-        only_what_is_enforced(&manifest)?;
+        warn_of_approvals(&manifest);
         known.insert(agent_type, (path, Arc::new(manifest)));
     }
     Ok(known.into_iter().map(|(agent_type, (_, manifest))| (agent_type, manifest)).collect())
 }
 
-/// A rule that is written but not applied would be worse than none: such a manifest is not served.
-fn only_what_is_enforced(manifest: &Manifest) -> Result<(), StartFault> {
-    let filters = [("argument_filters", manifest.argument_filters.is_empty()), ("response_filters", manifest.response_filters.is_empty())];
-    match filters.iter().find(|(_, none)| !none) {
-        Some((key, _)) => Err(StartFault::new(
-            format!("{}: this build does not apply `{key}`", manifest.file),
-            "take the key out, or narrow the tools with `policy` until filters are applied",
-        )),
-        None => Ok(()),
+/// Says what happens to calls that wait for a person: a rule that reads as if somebody were asked must not surprise.
+fn warn_of_approvals(manifest: &Manifest) {
+    let tools: Vec<&str> = manifest.hitl.approval_required.iter().map(bailiwick_model::glob::Glob::as_str).collect();
+    if !tools.is_empty() {
+        let (file, tools) = (&manifest.file, tools.join(", "));
+        tracing::warn!(target: "ops", event = "approvals_not_available", file, tools, "nobody can be asked yet: calls of these tools are refused with `approval_required`");
     }
 }
 

@@ -85,7 +85,12 @@ impl Workshop {
             timeout: Duration::from_secs(self.limits.call_deadline_seconds),
             discovery_timeout: config.discovery_timeout,
             name_max: self.name_max,
-            proxy: Some(Proxy { key: key.into(), allow: config.tool_allowlist.clone(), deny: config.tool_denylist.clone() }),
+            proxy: Some(Proxy {
+                key: key.into(),
+                allow: config.tool_allowlist.clone(),
+                deny: config.tool_denylist.clone(),
+                binary_bytes_max: config.binary_bytes_max,
+            }),
             note: None,
         };
         let upstream = self.upstream(&config.transport, self.options(config.era), &[], secret)?;

@@ -67,6 +67,10 @@ variables! {
     "BAILIWICK_LIMITS__UPSTREAM_RESPONSE_BYTES_MAX" => "limits.upstream_response_bytes_max";
     "BAILIWICK_LIMITS__UPSTREAM_EVENT_BYTES_MAX" => "limits.upstream_event_bytes_max";
     "BAILIWICK_LIMITS__RESULT_TEXT_BYTES_MAX" => "limits.result_text_bytes_max";
+    "BAILIWICK_LIMITS__ARGUMENT_FILTER_MILLISECONDS" => "limits.argument_filter_milliseconds";
+    "BAILIWICK_LIMITS__ARGUMENT_FILTER_DECODED_BYTES_MAX" => "limits.argument_filter_decoded_bytes_max";
+    "BAILIWICK_LIMITS__RESPONSE_FILTER_MILLISECONDS" => "limits.response_filter_milliseconds";
+    "BAILIWICK_LIMITS__RESPONSE_FILTER_DECODED_BYTES_MAX" => "limits.response_filter_decoded_bytes_max";
     "BAILIWICK_LIMITS__TOOLS_PER_UPSTREAM_MAX" => "limits.tools_per_upstream_max";
     "BAILIWICK_LIMITS__TOOLS_PER_VIEW_MAX" => "limits.tools_per_view_max";
     "BAILIWICK_LIMITS__LIST_PAGE_ITEMS" => "limits.list_page_items";

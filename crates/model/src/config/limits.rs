@@ -68,6 +68,10 @@ limits! {
     upstream_response_bytes_max = 16_777_216 in 1_024..=268_435_456, "Response of a server. Beyond it: limit_exceeded.";
     upstream_event_bytes_max = 4_194_304 in 1_024..=67_108_864, "One server-sent event of a server. Beyond it: limit_exceeded.";
     result_text_bytes_max = 1_048_576 in 1_024..=67_108_864, "Text in a result shown to a client. Beyond it: limit_exceeded.";
+    argument_filter_milliseconds = 10 in 1..=60_000, "Processor time of the filters over one call's arguments. Beyond it: denied.";
+    argument_filter_decoded_bytes_max = 1_048_576 in 0..=67_108_864, "Decoded forms of one call's arguments. Beyond it: denied.";
+    response_filter_milliseconds = 250 in 1..=60_000, "Processor time of the filters over one result. Beyond it: held back.";
+    response_filter_decoded_bytes_max = 4_194_304 in 0..=67_108_864, "Decoded forms of one result. Beyond it: held back.";
     tools_per_upstream_max = 2_000 in 1..=20_000, "Tools of one server. Beyond it: cut and flagged.";
     tools_per_view_max = 5_000 in 1..=50_000, "Tools that one agent sees. Beyond it: cut and flagged.";
     spool_records_max = 10_000 in 1..=1_000_000, "Ends of calls that wait for the ledger. Beyond it: no call is admitted.";

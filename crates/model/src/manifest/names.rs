@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Manifest, ModuleCatalog};
+use super::{Manifest, ModuleCatalog, STATUS_KEY, STATUS_TOOL};
 use crate::document::{Place, Value};
 use crate::glob::Glob;
 use crate::mistake::{Report, nearest};
@@ -20,6 +20,9 @@ pub(super) fn check(root: &Table<'_>, manifest: &Manifest, kinds: &dyn ModuleCat
 /// Two keys that hosts cannot tell apart would give two tools of one name.
 fn prefixes(manifest: &Manifest, report: &Report) {
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    if manifest.compat.status_tool {
+        seen.insert(folded(STATUS_KEY), "compat.status_tool".to_owned());
+    }
     let modules = manifest.modules.iter().map(|module| (module.key.as_str(), "modules", module.place));
     let servers = manifest.servers.iter().map(|server| (server.name.as_str(), "servers", server.place));
     for (key, section, place) in modules.chain(servers) {
@@ -57,7 +60,8 @@ fn collisions(tools: &[(String, usize)], manifest: &Manifest, report: &Report) {
 fn unmatched(root: &Table<'_>, manifest: &Manifest, tools: &[(String, usize)]) {
     let proxies = manifest.modules.iter().filter(|module| module.proxy.is_some()).map(|module| format!("{}_", module.key));
     let servers = manifest.servers.iter().map(|server| format!("{}{SEPARATOR}", server.name));
-    let open: Vec<String> = proxies.chain(servers).collect();
+    let status = manifest.compat.status_tool.then(|| STATUS_TOOL.to_owned());
+    let open: Vec<String> = proxies.chain(servers).chain(status).collect();
     let may_match = |glob: &Glob| {
         let fixed = glob.as_str().split(['*', '?']).next().unwrap_or_default();
         let open = open.iter().any(|prefix| prefix.starts_with(fixed) || fixed.starts_with(prefix.as_str()));

@@ -75,6 +75,7 @@ fn read(root: Table<'_>, kinds: &dyn ModuleCatalog) -> Option<Manifest> {
         hitl: root.read("hitl", hitl::read).unwrap_or_default(),
         audit: root.read("audit", settings::audit).unwrap_or_default(),
         binary_bytes_max: root.read("content_limits", settings::content_limits).unwrap_or(Some(BINARY_BYTES_DEFAULT)),
+        compat: root.read("compat", settings::compat).unwrap_or_default(),
         metadata: metadata::read(&root),
     };
     names::check(&root, &manifest, kinds);

@@ -12,6 +12,20 @@ pub struct AuditSettings {
     pub otel_service_name: String,
 }
 
+/// The `compat` section (ours; absent in the original).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compat {
+    /// Whether a tool also answers to its name with the module key twice, as early versions of scoped-mcp served it; never listed so.
+    pub doubled_names: bool,
+    /// Whether the agent has the tool [`STATUS_TOOL`], which tells how its modules are.
+    pub status_tool: bool,
+}
+
+/// Key of the module behind the tool `scoped_mcp_status`.
+pub const STATUS_KEY: &str = "scoped_mcp";
+/// The tool of `compat.status_tool`.
+pub const STATUS_TOOL: &str = "scoped_mcp_status";
+
 /// The `state_backend` section; our own store keeps the state whatever it says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StateBackend {
@@ -48,12 +62,23 @@ pub(super) fn audit(field: &Field<'_>) -> Option<AuditSettings> {
     Some(settings)
 }
 
+pub(super) fn compat(field: &Field<'_>) -> Option<Compat> {
+    let table = field.table()?;
+    let flag = |key| table.read(key, Field::boolean).unwrap_or(false);
+    let compat = Compat { doubled_names: flag("doubled_names"), status_tool: flag("status_tool") };
+    table.finish();
+    Some(compat)
+}
+
 pub(super) fn state_backend(field: &Field<'_>) -> Option<StateBackend> {
     let table = field.table()?;
     let remote = table.read("type", |f| f.word(&[("in_process", false), ("dragonfly", true)])).unwrap_or(false);
     let url = table.read("url", |f| f.filled().map(Sensitive::new));
     if remote && table.get("url").is_none() {
         table.missing("url", Some("`type: dragonfly` needs the address of the server"));
+    } else if remote {
+        let message = "the server is not used: rates and approvals are kept in the gateway's own database, for all gateways on it";
+        field.warning(message, "remove the section; name a PostgreSQL database as `database` when several machines serve one agent");
     }
     table.finish();
     match url {

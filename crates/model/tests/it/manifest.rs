@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_model::manifest::{
-    Access, CredentialSource, Decoding, FilterAction, HitlMode, InteractionPermissions, Notify, SigningMode, StateBackend, Vault,
+    Access, Compat, CredentialSource, Decoding, FilterAction, HitlMode, InteractionPermissions, Notify, SigningMode, StateBackend, Vault,
     WorkspaceAccess,
 };
 use bailiwick_model::upstream::{EraChoice, Transport};
@@ -52,6 +52,7 @@ hitl:
   signing: {mode: enforce, public_key_path: /k.pub, approve_command: ok}
 audit: {log_args: false, agent_bus_emit: false, agent_bus_comms_dir: /c, agent_bus_hitl_emit: false, otel_service_name: svc}
 content_limits: {max_binary_bytes: 0}
+compat: {doubled_names: true, status_tool: true}
 max_auto_risk: low
 interaction_permissions: {auto_approved: [read], needs_approval: [write]}
 workspace_access: [{path: /w, access: write, git_backed: true, branch_required: true}]
@@ -64,7 +65,10 @@ policy: {allow: ["files_*", "tickets__*"], deny: ["*_admin"]}
 #[test]
 fn every_key_is_read() {
     let (m, warnings) = good(FULL);
-    assert!(warnings.is_empty(), "{warnings:?}");
+    // What is written for compatibility and does less here than it says.
+    let warned: Vec<&str> = warnings.iter().map(|warning| warning.path.as_str()).collect();
+    assert_eq!(warned, ["state_backend"], "{warnings:?}");
+    assert_eq!(m.compat, Compat { doubled_names: true, status_tool: true });
     assert_eq!((m.agent_type.as_str(), m.description.as_str()), ("ops-team_1", "Everything"));
     assert_eq!(m.modules.iter().map(|m| m.key.as_str()).collect::<Vec<_>>(), ["files", "sqlite", "note", "q", "local"], "load order");
     let files = &m.modules[0];
@@ -123,7 +127,7 @@ fn the_other_sections_are_typed() {
     assert_eq!(path.as_deref(), Ok("kv/ops-team_1/x"));
     assert_eq!((m.credentials.source, m.credentials.strict_permissions), (CredentialSource::Vault(vault), false));
     let [first, second] = &m.argument_filters[..] else { panic!("two") };
-    assert_eq!((first.action, &first.fields[..], first.case_insensitive), (FilterAction::Warn, &["x".to_owned()][..], true));
+    assert_eq!((first.action, &first.fields[..], first.pattern.is_case_insensitive()), (FilterAction::Warn, &["x".to_owned()][..], true));
     assert_eq!(first.decode, [Decoding::Base64, Decoding::UrlsafeBase64, Decoding::Url]);
     assert_eq!((second.action, &second.fields[..], second.decode.len()), (FilterAction::Block, &["*".to_owned()][..], 0));
     assert_eq!((m.response_filters[0].action, m.response_filters[1].action), (FilterAction::Redact, FilterAction::Warn));

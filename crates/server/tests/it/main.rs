@@ -9,6 +9,7 @@ mod demo;
 mod door;
 mod ear;
 mod endpoint;
+mod filters;
 mod keys;
 mod kill;
 mod listening;

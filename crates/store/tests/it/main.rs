@@ -9,6 +9,7 @@ mod ledger;
 mod memory;
 mod migrations;
 mod postgres;
+mod rates;
 mod sealing;
 mod sessions;
 mod source;
@@ -59,6 +60,9 @@ behaviours! {
     sealing::first_opening_at_the_same_time_agrees_on_one_key,
     sealing::ledger_keys_are_stable_and_differ,
     memory::memory_belongs_to_agent_module_and_topic,
+    rates::gateways_at_the_same_time_never_take_more_than_the_rate,
+    rates::unused_calls_come_back_and_a_full_rate_takes_nothing_of_the_others,
+    rates::rates_belong_to_their_agent_and_are_pruned,
     sessions::sessions_belong_to_their_agent,
     sessions::sessions_are_limited_and_pruned,
     sessions::another_replica_notices_the_end,
