@@ -11,7 +11,9 @@ import urllib.parse
 
 REVISION = "2025-11-25"
 START_SECONDS = 30
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 45
+# For every call after one that was not answered.
+HUNG_SECONDS = 2
 END_SECONDS = 20
 
 
@@ -58,14 +60,14 @@ class Gateway:
     """`modules` is the manifest's section of that name, `env` the credentials."""
 
     def __init__(self, program, work, modules, env=None, agent=("build-01", "build"), **sections):
-        self.work, self.secrets = pathlib.Path(work), {}
+        self.work = pathlib.Path(work)
         self.work.mkdir(parents=True, exist_ok=True)
         manifest = {"agent_type": agent[1], "description": "Interoperability of tool modules.", "modules": modules, **sections}
         file = self.work / "manifest.yml"
         file.write_text(json.dumps(manifest, indent=1))  # JSON is YAML
         self.log = self.work / "gateway.log"
         self.out = bytearray()
-        self.lines, self.number = queue.Queue(), 0
+        self.lines, self.number, self.patience = queue.Queue(), 0, ANSWER_SECONDS
         plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         identity = {"AGENT_ID": agent[0], "AGENT_TYPE": agent[1], "HOME": str(self.work), "XDG_STATE_HOME": str(self.work / "state")}
         with open(self.log, "wb") as err:
@@ -81,6 +83,9 @@ class Gateway:
             self.opened = self.ask("initialize", opening, START_SECONDS)
             self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
             self.tools = {tool["name"]: tool for tool in self.ask("tools/list", {})["result"]["tools"]}
+        except queue.Empty:
+            self.close()
+            raise GatewayError(f"no list of tools within {START_SECONDS} s") from None
         except BaseException:
             self.close()
             raise
@@ -102,15 +107,12 @@ class Gateway:
         except (BrokenPipeError, OSError):
             raise self.ended() from None
 
-    def ask(self, method, params, seconds=ANSWER_SECONDS):
+    def ask(self, method, params, seconds=START_SECONDS):
         self.number += 1
         number, end = self.number, time.monotonic() + seconds
         self.send({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
         while True:
-            try:
-                line = self.lines.get(timeout=max(0, end - time.monotonic()))
-            except queue.Empty:
-                raise GatewayError(f"{method}: no answer within {seconds} s") from None
+            line = self.lines.get(timeout=max(0, end - time.monotonic()))
             if line is None:
                 raise self.ended()
             message = json.loads(line)
@@ -118,8 +120,13 @@ class Gateway:
                 return message
 
     def call(self, name, /, **arguments):
+        """A call that is not answered in time is an answer with a protocol error."""
         begun = time.monotonic()
-        return Answer(self.ask("tools/call", {"name": name, "arguments": arguments}), time.monotonic() - begun)
+        try:
+            message = self.ask("tools/call", {"name": name, "arguments": arguments}, self.patience)
+        except queue.Empty:
+            message, self.patience = {"error": {"code": 0, "message": f"no answer within {self.patience} s"}}, HUNG_SECONDS
+        return Answer(message, time.monotonic() - begun)
 
     def ended(self):
         try:

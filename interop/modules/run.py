@@ -6,6 +6,7 @@
     run.py --install                    only install the servers
 
     --cache DIR   where the servers are installed (default: BAILIWICK_INTEROP_CACHE, else ~/.cache/bailiwick/interop)
+    --loose       for another program that reads these manifests: values may come as text alone, refusals in any words
     --keep DIR    where manifests, logs and data are kept
 
 Each module is used through `PROGRAM run --manifest FILE` over stdio, then the server itself is asked what arrived. One line for each check,
@@ -37,6 +38,7 @@ def arguments():
     parser.add_argument("--gateway", type=os.path.abspath)
     parser.add_argument("--install", action="store_true")
     parser.add_argument("--cache", type=pathlib.Path, default=install.default_cache())
+    parser.add_argument("--loose", action="store_true")
     parser.add_argument("--keep", type=pathlib.Path)
     args = parser.parse_args()
     unknown = set(args.modules) - set(MODULES)
