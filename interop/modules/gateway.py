@@ -1,4 +1,4 @@
-"""A gateway as its client sees it: `PROGRAM run --manifest FILE` over stdio, every byte of its output kept."""
+"""A gateway as its client sees it, over stdio."""
 import base64
 import json
 import os
@@ -56,24 +56,20 @@ class Answer:
         return json.dumps(self.error or self.message.get("result"), ensure_ascii=False)[:400]
 
 
-class Gateway:
-    """`modules` is the manifest's section of that name, `env` the credentials."""
+class Client:
+    """A program that speaks MCP over stdio, every byte of its output kept."""
 
-    def __init__(self, program, work, modules, env=None, agent=("build-01", "build"), **sections):
+    def __init__(self, command, work, env):
         self.work = pathlib.Path(work)
         self.work.mkdir(parents=True, exist_ok=True)
-        manifest = {"agent_type": agent[1], "description": "Interoperability of tool modules.", "modules": modules, **sections}
-        file = self.work / "manifest.yml"
-        file.write_text(json.dumps(manifest, indent=1))  # JSON is YAML
-        self.log = self.work / "gateway.log"
+        self.log = self.work / "stderr.log"
         self.out = bytearray()
         self.lines, self.number, self.patience = queue.Queue(), 0, ANSWER_SECONDS
         plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        identity = {"AGENT_ID": agent[0], "AGENT_TYPE": agent[1], "HOME": str(self.work), "XDG_STATE_HOME": str(self.work / "state")}
         with open(self.log, "wb") as err:
             self.child = subprocess.Popen(
-                [str(program), "run", "--manifest", str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
-                env={**plain, **identity, **(env or {})}, cwd=self.work, start_new_session=True,
+                [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
+                env={**plain, "HOME": str(self.work), **env}, cwd=self.work, start_new_session=True,
             )
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -149,6 +145,18 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+
+class Gateway(Client):
+    """`PROGRAM run`. `modules` is the manifest's section of that name, `env` the credentials."""
+
+    def __init__(self, program, work, modules, env=None, agent=("build-01", "build"), **sections):
+        work = pathlib.Path(work)
+        work.mkdir(parents=True, exist_ok=True)
+        manifest = {"agent_type": agent[1], "description": "Interoperability of tool modules.", "modules": modules, **sections}
+        file = work / "manifest.yml"
+        file.write_text(json.dumps(manifest, indent=1))  # JSON is YAML
+        identity = {"AGENT_ID": agent[0], "AGENT_TYPE": agent[1], "XDG_STATE_HOME": str(work / "state")}
+        super().__init__([program, "run", "--manifest", file], work, {**identity, **(env or {})})
 
     def leak(self, secrets, hidden=()):
         """None, or where a secret was found: in any output or in anything that was stored. `hidden` must not reach the agent."""

@@ -68,6 +68,6 @@ def refusals(world, server, account):
             raise
         except GatewayError as error:
             world.check(f"{label} stops the start", None if "ended with 0" not in str(error) else str(error))
-    logs = b"".join(file.read_bytes() for file in world.work.glob("gateway-*/gateway.log"))
+    logs = b"".join(file.read_bytes() for file in world.work.glob("gateway-*/stderr.log"))
     found = [name for name, secret in world.secrets.items() if secret.encode() in logs]
     world.check("no secret in what those starts said", f"{found}" if found else None)
