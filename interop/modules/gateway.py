@@ -59,8 +59,8 @@ class Answer:
 class Client:
     """A program that speaks MCP over stdio, every byte of its output kept."""
 
-    def __init__(self, command, work, env):
-        self.work = pathlib.Path(work)
+    def __init__(self, command, work, env, capabilities=None):
+        self.work, self.capabilities = pathlib.Path(work), capabilities or {}
         self.work.mkdir(parents=True, exist_ok=True)
         self.log = self.work / "stderr.log"
         self.out = bytearray()
@@ -75,7 +75,7 @@ class Client:
 
     def __enter__(self):
         try:
-            opening = {"protocolVersion": REVISION, "capabilities": {}, "clientInfo": {"name": "interop", "version": "1"}}
+            opening = {"protocolVersion": REVISION, "capabilities": self.capabilities, "clientInfo": {"name": "interop", "version": "1"}}
             self.opened = self.ask("initialize", opening, START_SECONDS)
             self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
             self.tools = {tool["name"]: tool for tool in self.ask("tools/list", {})["result"]["tools"]}

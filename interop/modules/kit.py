@@ -76,7 +76,8 @@ class World:
 
     def listed(self, gateway, *names):
         own = [name for name in gateway.tools if not self.loose or name != "scoped_mcp_status"]
-        self.same("exactly its tools are listed", sorted(own), sorted(names))
+        missing, extra = sorted(set(names) - set(own)), sorted(set(own) - set(names))
+        self.check("exactly its tools are listed", f"missing {missing}, too many {extra}" if missing or extra else None)
 
 
 def cut(value):

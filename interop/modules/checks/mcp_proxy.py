@@ -8,8 +8,8 @@ from upstreams import EVERYTHING_CALLS, PLAIN_TEXT
 # Answers that differ from call to call, or that are told in notifications.
 SAME = ["echo", "get-sum", "get-tiny-image", "get-structured-content", "get-annotated-message", "get-resource-links"]
 DENIED = ["toggle-simulated-logging", "get-env"]
-# Runs as a task only, which a client without that capability cannot ask for.
-TASK = "simulate-research-query"
+# What the gateway declares to a server: some tools are there only for a client that can be asked.
+ASKED = {"roots": {}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}
 LISTED_KEYS = ("title", "description", "inputSchema", "outputSchema", "annotations")
 
 
@@ -18,14 +18,13 @@ def check(world):
     everything = bin_dir / "mcp-server-everything"
     canary = world.secret("a variable of the gateway's environment", "canary-4f6b8d0e2a1c3957")
     world.hidden.discard(str(world.work))  # these servers tell their clients where they run
-    with Client([everything, "stdio"], world.work / "direct", {}) as direct, mcp.started(world.cache, world.work) as url:
+    with Client([everything, "stdio"], world.work / "direct", {}, ASKED) as direct, mcp.started(world.cache, world.work) as url:
         modules = {
             "every": {"type": "mcp_proxy", "config": {"command": str(everything), "args": ["stdio"], "tool_denylist": DENIED}},
             "some": {"type": "mcp_proxy", "config": {"url": url, "tool_allowlist": ["echo", "get-sum", "get-env"], "tool_denylist": ["get-env"]}},
             "env": {"type": "mcp_proxy", "config": {"command": str(everything), "args": ["stdio"], "env": {"GIVEN": "yes"}, "tool_allowlist": ["get-env"]}},
         }
         with world.gateway(modules, {"INTEROP_CANARY": canary}) as gateway:
-            direct.tools.pop(TASK)
             expected = {f"every_{plain(name)}" for name in direct.tools if name not in DENIED} | {"some_echo", "some_get_sum", "env_get_env"}
             world.listed(gateway, *expected)
             for name, tool in direct.tools.items():
