@@ -64,7 +64,11 @@ def started(answer, tls=None):
             body = self.rfile.read(min(length, BODY_MAX)) if self.headers.get("transfer-encoding") is None else self.chunks()
             request = Request(self.command, self.path, [(key, value) for key, value in self.headers.items()], body)
             recorder.requests.append(request)
-            status, headers, content = answer(request)
+            try:
+                status, headers, content = answer(request)
+            except (AssertionError, KeyError, ValueError) as error:
+                # What the server cannot make sense of.
+                status, headers, content = as_json({"code": "invalid", "message": f"{type(error).__name__}: {error}"}, 400)
             self.send_response_only(status)
             for key, value in {"content-length": str(len(content)), **headers}.items():
                 self.send_header(key, value)
