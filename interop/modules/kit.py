@@ -1,4 +1,5 @@
 """What every check uses: the report, expectations of answers, a place for a module's run."""
+
 import contextlib
 import itertools
 import json

@@ -13,6 +13,7 @@ Each module is used through `PROGRAM run --manifest FILE` over stdio, then the s
 `N passed, N failed` at the end. What cannot be had is printed as `skipped: needs ...`; with CI=true it fails. Exit code 0 only when
 nothing failed.
 """
+
 import argparse
 import importlib
 import os
@@ -28,7 +29,18 @@ import kit
 from gateway import NoModule
 
 MODULES = [
-    "filesystem", "sqlite", "ntfy", "smtp", "matrix", "slack_webhook", "discord_webhook", "http_proxy", "grafana", "influxdb", "mcp_proxy", "vault",
+    "filesystem",
+    "sqlite",
+    "ntfy",
+    "smtp",
+    "matrix",
+    "slack_webhook",
+    "discord_webhook",
+    "http_proxy",
+    "grafana",
+    "influxdb",
+    "mcp_proxy",
+    "vault",
 ]
 
 

@@ -1,4 +1,5 @@
 """filesystem: files made and read by Python, and by the tools of the system, beside the module."""
+
 import os
 import shutil
 import stat
@@ -10,8 +11,14 @@ READS = ["filesystem_list_dir", "filesystem_read_file"]
 WRITES = ["filesystem_delete_file", "filesystem_write_file"]
 EXTENDED = ["append_file", "delete_dir", "make_dir", "move_file", "read_range", "search", "stat"]
 TEXTS = {
-    "plain": "one\ntwo\n", "no end of line": "one", "empty": "", "carriage returns": "a\r\nb\rc\n", "every script": "Grüße, мир, 世界, 👩‍🚀, ‮left\n",
-    "byte order mark": "\ufeffx", "controls": "a\x00b\x07\x1b[31m\x7f", "separators": "a\u2028b\u0085c",
+    "plain": "one\ntwo\n",
+    "no end of line": "one",
+    "empty": "",
+    "carriage returns": "a\r\nb\rc\n",
+    "every script": "Grüße, мир, 世界, 👩‍🚀, ‮left\n",
+    "byte order mark": "\ufeffx",
+    "controls": "a\x00b\x07\x1b[31m\x7f",
+    "separators": "a\u2028b\u0085c",
 }
 
 
@@ -29,7 +36,9 @@ def check(world):
         world.listed(gateway, *READS)
         world.absent("a write in mode read is unknown", gateway.call("filesystem_write_file", path="x", content="x"))
     shutil.rmtree(root)
-    with world.gateway({"docs": {"type": "filesystem", "mode": "write", "config": {"base_path": str(base), "extended_tools": True}}}) as gateway:
+    with world.gateway(
+        {"docs": {"type": "filesystem", "mode": "write", "config": {"base_path": str(base), "extended_tools": True}}}
+    ) as gateway:
         extended(world, gateway, root)
 
 
@@ -95,19 +104,35 @@ def deletes(world, gateway, root):
 
 def escapes(world, gateway, base, root):
     names = [
-        "../victim/f", "deep/../../victim/f", "nothing/../../victim/f", "/etc/hostname", str(base / "outside.txt"), "way-out/f", "absolute",
-        "process", "./../victim/f", "deep/er/../../../victim/f", str(root) + "/../victim/f", str(root) + "-2/f",
+        "../victim/f",
+        "deep/../../victim/f",
+        "nothing/../../victim/f",
+        "/etc/hostname",
+        str(base / "outside.txt"),
+        "way-out/f",
+        "absolute",
+        "process",
+        "./../victim/f",
+        "deep/er/../../../victim/f",
+        str(root) + "/../victim/f",
+        str(root) + "-2/f",
     ]
     for name in names:
         shown = name.replace(str(base), "BASE")
         world.refused(f"read_file {shown}", gateway.call("filesystem_read_file", path=name), OUTSIDE)
-        answer = gateway.call("filesystem_write_file", path=name, content="overwritten")
-        if name not in ("absolute", "process"):  # a link of the agent's own may be replaced, but not followed
-            world.refused(f"write_file {shown}", answer, OUTSIDE)
-        world.refused(f"delete_file {shown}", gateway.call("filesystem_delete_file", path=name), OUTSIDE | {"not_found"}) if answer.is_error else None
+        if name in ("absolute", "process"):
+            continue  # a link of the agent's own may be replaced and deleted, but not followed
+        world.refused(f"write_file {shown}", gateway.call("filesystem_write_file", path=name, content="overwritten"), OUTSIDE)
+        world.refused(f"delete_file {shown}", gateway.call("filesystem_delete_file", path=name), OUTSIDE)
     world.refused("list_dir ..", gateway.call("filesystem_list_dir", path=".."), OUTSIDE)
     world.refused("list_dir way-out", gateway.call("filesystem_list_dir", path="way-out"), OUTSIDE)
-    for label, name in {"NUL": "a\0b", "empty": "", "a long component": "x" * 256, "a long path": "x/" * 2049, "a line break": "a\nb"}.items():
+    for label, name in {
+        "NUL": "a\0b",
+        "empty": "",
+        "a long component": "x" * 256,
+        "a long path": "x/" * 2049,
+        "a line break": "a\nb",
+    }.items():
         world.refused(f"write_file: {label}", gateway.call("filesystem_write_file", path=name, content="x"), INVALID)
     world.same("the victim's file is as it was", (base / "agents/victim/f").read_text(), "the victim's")
     world.same("the file outside is as it was", (base / "outside.txt").read_text(), "outside")

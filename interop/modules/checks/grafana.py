@@ -1,16 +1,29 @@
 """grafana: against what Grafana documents of its HTTP API, with folders and data sources of others beside the agent's."""
+
 import json
 
 from kit import AUTH, INVALID, OUTSIDE, UNREACHABLE, UPSTREAM
 from servers import grafana, recorder
 
 TOOLS = [
-    "list_dashboards", "get_dashboard", "list_datasources", "query_datasource", "create_dashboard", "update_dashboard", "delete_dashboard",
+    "list_dashboards",
+    "get_dashboard",
+    "list_datasources",
+    "query_datasource",
+    "create_dashboard",
+    "update_dashboard",
+    "delete_dashboard",
     "create_alert_rule",
 ]
-PANEL = {"type": "timeseries", "title": "Load", "datasource": {"type": "prometheus", "uid": "prom1"}, "targets": [{"refId": "A", "expr": "up"}]}
+PANEL = {
+    "type": "timeseries",
+    "title": "Load",
+    "datasource": {"type": "prometheus", "uid": "prom1"},
+    "targets": [{"refId": "A", "expr": "up"}],
+}
 FOREIGN = {
-    "by uid": {"datasource": {"type": "postgres", "uid": "pg1"}}, "by name": {"datasource": "Payroll"},
+    "by uid": {"datasource": {"type": "postgres", "uid": "pg1"}},
+    "by name": {"datasource": "Payroll"},
     "in a target": {"targets": [{"refId": "A", "datasource": {"uid": "pg1"}, "rawSql": "SELECT * FROM salaries"}]},
     "in a panel of a row": {"type": "row", "panels": [{"type": "table", "datasource": {"uid": "pg1"}}]},
 }
@@ -80,7 +93,11 @@ def foreign(world, gateway, server, state):
         world.refused(f"{tool} of another agent's", gateway.call(f"grafana_{tool}", uid="theirs", **arguments), OUTSIDE)
         for uid in ("../../admin", "theirs\n", "a/b", "x" * 41, "", "%2e%2e"):
             world.refused(f"{tool} of {uid[:12]!r}", gateway.call(f"grafana_{tool}", uid=uid, **arguments), INVALID | OUTSIDE)
-        world.refused(f"{tool} of one that does not exist", gateway.call(f"grafana_{tool}", uid="nothing", **arguments), {"not_found"} | UPSTREAM | OUTSIDE)
+        world.refused(
+            f"{tool} of one that does not exist",
+            gateway.call(f"grafana_{tool}", uid="nothing", **arguments),
+            {"not_found"} | UPSTREAM | OUTSIDE,
+        )
     for label, panel in FOREIGN.items():
         answer = gateway.call("grafana_create_dashboard", title=label, panels=[panel])
         world.refused(f"a panel with a data source of others, {label}", answer, OUTSIDE)
@@ -90,7 +107,8 @@ def foreign(world, gateway, server, state):
 
 def datasources(world, gateway, server):
     expected = [
-        {"uid": "loki1", "name": "Loki logs", "type": "loki", "isDefault": False}, {"uid": "prom1", "name": "Prometheus", "type": "prometheus", "isDefault": True},
+        {"uid": "loki1", "name": "Loki logs", "type": "loki", "isDefault": False},
+        {"uid": "prom1", "name": "Prometheus", "type": "prometheus", "isDefault": True},
     ]
     listed = world.value(gateway.call("grafana_list_datasources")) or []
     world.same("list_datasources", sorted(listed, key=lambda one: one["name"]), expected)
@@ -103,20 +121,26 @@ def datasources(world, gateway, server):
     sent = [(one["datasource"]["uid"], one.get("expr"), one.get("refId")) for body in asked for one in body["queries"]]
     world.same("query_datasource: what was asked", sent, [("prom1", 'up{job="ü"}', "A")])
     for name in ("Payroll", "prometheus", "Prometheus\n", "../uid/pg1", "pg1"):
-        world.refused(f"query_datasource of {name!r}", gateway.call("grafana_query_datasource", datasource=name, query="x"), OUTSIDE | INVALID)
+        world.refused(
+            f"query_datasource of {name!r}", gateway.call("grafana_query_datasource", datasource=name, query="x"), OUTSIDE | INVALID
+        )
     world.same("nothing was asked", server.take(), [])
 
 
 def alerts(world, gateway, server, state, folder):
-    data = [{"refId": "A", "datasourceUid": "prom1", "relativeTimeRange": {"from": 600, "to": 0}, "model": {"expr": "up"}},
-            {"refId": "C", "datasourceUid": "__expr__", "model": {"type": "threshold", "expression": "A"}}]
+    data = [
+        {"refId": "A", "datasourceUid": "prom1", "relativeTimeRange": {"from": 600, "to": 0}, "model": {"expr": "up"}},
+        {"refId": "C", "datasourceUid": "__expr__", "model": {"type": "threshold", "expression": "A"}},
+    ]
     answer = gateway.call("grafana_create_alert_rule", name="Höhe", condition={"data": data})
     world.check("create_alert_rule", None if not answer.is_error else answer.shown())
     rule = state.rules[-1] if state.rules else {}
     got = [rule.get(key) for key in ("title", "data", "folderUID", "ruleGroup", "for")]
     world.same("create_alert_rule: what is stored", got, ["Höhe", data, folder, "agent-build-01", "5m"])
     bad = [{**data[0], "datasourceUid": "pg1"}]
-    world.refused("an alert on a data source of others", gateway.call("grafana_create_alert_rule", name="x", condition={"data": bad}), OUTSIDE)
+    world.refused(
+        "an alert on a data source of others", gateway.call("grafana_create_alert_rule", name="x", condition={"data": bad}), OUTSIDE
+    )
     world.same("it is not stored", len(state.rules), 1)
 
 
@@ -137,10 +161,14 @@ def races(world, gateway, state, folder):
 def without_allowlist(world, run, state):
     with run() as gateway:
         world.gives("list_datasources without an allowlist", gateway.call("grafana_list_datasources"), [])
-        world.refused("query_datasource without one", gateway.call("grafana_query_datasource", datasource="Prometheus", query="up"), OUTSIDE)
+        world.refused(
+            "query_datasource without one", gateway.call("grafana_query_datasource", datasource="Prometheus", query="up"), OUTSIDE
+        )
         before = len(state.dashboards)
         answer = gateway.call("grafana_create_dashboard", title="text only", panels=[{"type": "text", "options": {"content": "x"}}])
-        world.check("a panel without a data source", None if not answer.is_error and len(state.dashboards) == before + 1 else answer.shown())
+        world.check(
+            "a panel without a data source", None if not answer.is_error and len(state.dashboards) == before + 1 else answer.shown()
+        )
         world.refused("a panel with one", gateway.call("grafana_create_dashboard", title="x", panels=[PANEL]), OUTSIDE)
 
 

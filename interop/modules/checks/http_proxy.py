@@ -1,4 +1,5 @@
 """http_proxy: a server of ours that keeps every header and byte; redirects, odd paths and foreign addresses lead to others of ours."""
+
 import base64
 import gzip
 import json
@@ -9,14 +10,30 @@ from servers import certificate, recorder
 REFUSED = OUTSIDE | INVALID | {"egress_denied"}
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 ESCAPES = [
-    "../admin", "../../admin", "/../admin", "items/../../../admin", "%2e%2e/admin", "%2E%2E%2Fadmin", "..%2fadmin", ".%2e/admin", "..\\admin", "%5c..%5cadmin",
-    "a\r\nX-Evil: 1", "a\x00b", "items#frag",
+    "../admin",
+    "../../admin",
+    "/../admin",
+    "items/../../../admin",
+    "%2e%2e/admin",
+    "%2E%2E%2Fadmin",
+    "..%2fadmin",
+    ".%2e/admin",
+    "..\\admin",
+    "%5c..%5cadmin",
+    "a\r\nX-Evil: 1",
+    "a\x00b",
+    "items#frag",
 ]
 # May be names below the base path, but nothing else.
 ODD = ["//127.0.0.1:9/x", "http://127.0.0.1:9/x", "@127.0.0.1:9/x", "%252e%252e/admin", ".../x", ";/../x"]
 BODIES = {
-    "object": {"a": 1, "b": [True, None, "ü"]}, "array": [1, 2, 3], "number": 7, "string": "x", "null": None,
-    "big integer": {"n": 9007199254740993}, "deep": {"a": {"b": {"c": [[[1]]]}}},
+    "object": {"a": 1, "b": [True, None, "ü"]},
+    "array": [1, 2, 3],
+    "number": 7,
+    "string": "x",
+    "null": None,
+    "big integer": {"n": 9007199254740993},
+    "deep": {"a": {"b": {"c": [[[1]]]}}},
 }
 
 
@@ -33,8 +50,10 @@ def check(world):
             service("api", f"{server.url}/api/v1", credential_key="API_TOKEN", headers={"X-Team": "ops"}),
             service("keyed", f"{server.url}/k/", credential_key="API_KEY", auth="header:X-Api-Key", allowed_paths=["open/*"]),
             service("pair", server.url, credential_key="API_PAIR", auth="basic", allowed_methods=["GET"]),
-            service("secure", f"https://localhost:{secure.port}/s"), service("small", server.url, max_response_bytes=1000, timeout_seconds=2),
-            {"name": "closed", "base_url": f"http://127.0.0.1:{server.port}"}, service("gone", "http://127.0.0.1:9/x"),
+            service("secure", f"https://localhost:{secure.port}/s"),
+            service("small", server.url, max_response_bytes=1000, timeout_seconds=2),
+            {"name": "closed", "base_url": f"http://127.0.0.1:{server.port}"},
+            service("gone", "http://127.0.0.1:9/x"),
         ]
         env = {"API_TOKEN": token, "API_KEY": key, "API_PAIR": pair, "SSL_CERT_FILE": str(tls[0])}
         if world.loose:
@@ -64,9 +83,13 @@ def respond(request):
         return int(word.removeprefix("redirect-")), {"location": f"{targets['other']}/stolen"}, b""
     plain = {"content-type": "text/plain; charset=utf-8"}
     special = {
-        "text": (200, plain, "Grüße".encode()), "empty": (204, {}, b""), "large": (200, plain, b"x" * 2000), "broken": (200, {"content-type": "application/json"}, b'{"a":'),
+        "text": (200, plain, "Grüße".encode()),
+        "empty": (204, {}, b""),
+        "large": (200, plain, b"x" * 2000),
+        "broken": (200, {"content-type": "application/json"}, b'{"a":'),
         "packed": (200, {"content-type": "application/json", "content-encoding": "gzip"}, gzip.compress(b'{"packed":true}')),
-        "bomb": (200, {**plain, "content-encoding": "gzip"}, gzip.compress(b"\0" * (64 << 20))), "huge": (200, plain, b"x" * ((1 << 20) + 1)),
+        "bomb": (200, {**plain, "content-encoding": "gzip"}, gzip.compress(b"\0" * (64 << 20))),
+        "huge": (200, plain, b"x" * ((1 << 20) + 1)),
         "binary": (200, {"content-type": "application/octet-stream"}, bytes(range(256))),
     }
     return special.get(word) or recorder.as_json({"ok": True})
@@ -74,12 +97,18 @@ def respond(request):
 
 def requests(world, gateway, server, token):
     """What is sent."""
+
     def arrived(label, answer, method, target, query=None, body=None):
         world.check(f"{label}: succeeds", None if not answer.error and not answer.is_error else answer.shown())
         taken = server.take()
         if len(taken) != 1:
             return world.check(f"{label}: one request", f"{len(taken)} requests")
-        got = (taken[0].method, recorder.path_of(taken[0]), recorder.query_of(taken[0]), json.loads(taken[0].body) if taken[0].body else None)
+        got = (
+            taken[0].method,
+            recorder.path_of(taken[0]),
+            recorder.query_of(taken[0]),
+            json.loads(taken[0].body) if taken[0].body else None,
+        )
         world.same(f"{label}: as it arrived", got, (method, target, query or [], body))
         sent = [recorder.header(taken[0], name) for name in ("authorization", "x-team", "host")]
         world.same(f"{label}: its headers", sent, [f"Bearer {token}", "ops", f"127.0.0.1:{server.port}"])
@@ -100,7 +129,13 @@ def requests(world, gateway, server, token):
     arrived("get of a name that needs encoding", get("dir/Gr%C3%BC%C3%9Fe%20x"), "GET", "/api/v1/dir/Gr%C3%BC%C3%9Fe%20x")
     for method in ("post", "put"):
         call = lambda **more: gateway.call(f"http_proxy_{method}", service="api", path="items", **more)
-        arrived(method, call(body={"a": [1, {"b": "ü\n"}], "n": None}), method.upper(), "/api/v1/items", body={"a": [1, {"b": "ü\n"}], "n": None})
+        arrived(
+            method,
+            call(body={"a": [1, {"b": "ü\n"}], "n": None}),
+            method.upper(),
+            "/api/v1/items",
+            body={"a": [1, {"b": "ü\n"}], "n": None},
+        )
         arrived(f"{method} of nothing", call(), method.upper(), "/api/v1/items", body={})
     arrived("delete", gateway.call("http_proxy_delete", service="api", path="items/7"), "DELETE", "/api/v1/items/7")
     world.refused("an object in params", get("items", params={"a": {"b": 1}}), INVALID)
@@ -127,12 +162,16 @@ def accounts(world, gateway, server, secure, key, pair):
     get = lambda service, path: gateway.call("http_proxy_get", service=service, path=path)
     world.gives("a key in a header of its own", get("keyed", "open/x"), {"ok": True})
     request = server.one()
-    world.same("it came there and nowhere else", (recorder.header(request, "x-api-key"), recorder.header(request, "authorization")), (key, None))
+    world.same(
+        "it came there and nowhere else", (recorder.header(request, "x-api-key"), recorder.header(request, "authorization")), (key, None)
+    )
     world.gives("basic authentication", get("pair", "x"), {"ok": True})
     world.same("user and password", recorder.header(server.one(), "authorization"), f"Basic {base64.b64encode(pair.encode()).decode()}")
     world.gives("a service without a credential, over TLS", get("secure", "x"), {"ok": True})
     request = secure.one()
-    world.same("it got none", (recorder.header(request, "authorization"), recorder.header(request, "host")), (None, f"localhost:{secure.port}"))
+    world.same(
+        "it got none", (recorder.header(request, "authorization"), recorder.header(request, "host")), (None, f"localhost:{secure.port}")
+    )
 
 
 def confinement(world, gateway, server, other):

@@ -1,10 +1,17 @@
 """matrix: messages in rooms of a Synapse homeserver, read back through its client API."""
+
 from kit import AUTH, INVALID, OUTSIDE, UNREACHABLE, UPSTREAM
 from servers import matrix
 
 TEXTS = {
-    "plain": "done", "every script": "Grüße, мир, 世界, 👩‍🚀", "lines": "one\ntwo\r\nthree", "markup": "<b>bold</b> &amp; `code`", "a slash": "/join #x",
-    "controls": "a\tb\u0001c", "30 KB": "ü" * 15_000, "JSON": '{"msgtype":"m.image"}',
+    "plain": "done",
+    "every script": "Grüße, мир, 世界, 👩‍🚀",
+    "lines": "one\ntwo\r\nthree",
+    "markup": "<b>bold</b> &amp; `code`",
+    "a slash": "/join #x",
+    "controls": "a\tb\u0001c",
+    "30 KB": "ü" * 15_000,
+    "JSON": '{"msgtype":"m.image"}',
 }
 
 
@@ -40,11 +47,21 @@ def sends(world, gateway, server, token, user, version, room):
         world.gives(f"send to a room of version {version}: {label}", gateway.call("matrix_send", room=room, message=text), True)
     events = server.messages(token, room)
     got = [(event["sender"], event["content"]) for event in events]
-    world.same(f"as read back, each once and in order, version {version}", got, [(user, {"msgtype": "m.text", "body": text}) for text in TEXTS.values()])
+    world.same(
+        f"as read back, each once and in order, version {version}",
+        got,
+        [(user, {"msgtype": "m.text", "body": text}) for text in TEXTS.values()],
+    )
 
 
 def refusals(world, gateway, server, token, other, room):
-    for label, name in {"another room of the agent": other, "with a space": f"{room} ", "without its server": room.split(":")[0], "a path": "../../x", "empty": ""}.items():
+    for label, name in {
+        "another room of the agent": other,
+        "with a space": f"{room} ",
+        "without its server": room.split(":")[0],
+        "a path": "../../x",
+        "empty": "",
+    }.items():
         world.refused(label, gateway.call("matrix_send", room=name, message="x"), OUTSIDE | INVALID)
     world.refused("no message", gateway.call("matrix_send", room=room), INVALID)
     world.same("nothing is in the other room", server.messages(token, other), [])

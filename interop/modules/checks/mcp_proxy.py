@@ -1,5 +1,7 @@
 """mcp_proxy: published servers, over stdio and HTTP. What the agent sees and gets is what a direct client sees and gets."""
+
 import re
+import time
 
 from gateway import Client
 from servers import mcp
@@ -7,6 +9,7 @@ from upstreams import EVERYTHING_CALLS, PLAIN_TEXT
 
 # Answers that differ from call to call, or that are told in notifications.
 SAME = ["echo", "get-sum", "get-tiny-image", "get-structured-content", "get-annotated-message", "get-resource-links"]
+JOIN_SECONDS = 60
 DENIED = ["toggle-simulated-logging", "get-env"]
 # What the gateway declares to a server: some tools are there only for a client that can be asked.
 ASKED = {"roots": {}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}
@@ -21,11 +24,22 @@ def check(world):
     with Client([everything, "stdio"], world.work / "direct", {}, ASKED) as direct, mcp.started(world.cache, world.work) as url:
         modules = {
             "every": {"type": "mcp_proxy", "config": {"command": str(everything), "args": ["stdio"], "tool_denylist": DENIED}},
-            "some": {"type": "mcp_proxy", "config": {"url": url, "tool_allowlist": ["echo", "get-sum", "get-env"], "tool_denylist": ["get-env"]}},
-            "env": {"type": "mcp_proxy", "config": {"command": str(everything), "args": ["stdio"], "env": {"GIVEN": "yes"}, "tool_allowlist": ["get-env"]}},
+            "some": {
+                "type": "mcp_proxy",
+                "config": {"url": url, "tool_allowlist": ["echo", "get-sum", "get-env"], "tool_denylist": ["get-env"]},
+            },
+            "env": {
+                "type": "mcp_proxy",
+                "config": {"command": str(everything), "args": ["stdio"], "env": {"GIVEN": "yes"}, "tool_allowlist": ["get-env"]},
+            },
         }
         with world.gateway(modules, {"INTEROP_CANARY": canary}) as gateway:
-            expected = {f"every_{plain(name)}" for name in direct.tools if name not in DENIED} | {"some_echo", "some_get_sum", "env_get_env"}
+            expected = {f"every_{plain(name)}" for name in direct.tools if name not in DENIED} | {
+                "some_echo",
+                "some_get_sum",
+                "env_get_env",
+            }
+            wait_for(gateway, expected)
             world.listed(gateway, *expected)
             for name, tool in direct.tools.items():
                 if name not in DENIED:
@@ -58,15 +72,30 @@ def files(world, bin_dir):
     (served / "a.txt").write_text("Grüße\n")
     command = [bin_dir / "mcp-server-filesystem", served]
     config = {"command": str(command[0]), "args": [str(served)], "tool_denylist": ["move_file"]}
-    with Client(command, world.work / "direct-files", {}) as direct, world.gateway({"files": {"type": "mcp_proxy", "config": config}}) as gateway:
+    with Client(command, world.work / "direct-files", {}) as direct, world.gateway(
+        {"files": {"type": "mcp_proxy", "config": config}}
+    ) as gateway:
+        wait_for(gateway, {"files_read_text_file"})
         for label, name, arguments in [
-            ("a file", "read_text_file", {"path": str(served / "a.txt")}), ("a refusal", "read_text_file", {"path": "/etc/hostname"}),
-            ("a listing", "list_directory", {"path": str(served)}), ("a missing file", "read_text_file", {"path": str(served / "none")}),
+            ("a file", "read_text_file", {"path": str(served / "a.txt")}),
+            ("a refusal", "read_text_file", {"path": "/etc/hostname"}),
+            ("a listing", "list_directory", {"path": str(served)}),
+            ("a missing file", "read_text_file", {"path": str(served / "none")}),
         ]:
             unchanged(world, label, gateway.call(f"files_{name}", **arguments), direct.call(name, **arguments))
         gateway.call("files_write_file", path=str(served / "b.txt"), content="written ü\n")
         world.same("a write through the proxy is on the disk", (served / "b.txt").read_text(), "written ü\n")
-        world.absent("a denied tool does not exist", gateway.call("files_move_file", source=str(served / "a.txt"), destination=str(served / "c.txt")))
+        world.absent(
+            "a denied tool does not exist", gateway.call("files_move_file", source=str(served / "a.txt"), destination=str(served / "c.txt"))
+        )
+
+
+def wait_for(gateway, expected):
+    """A server that is slow to start joins the list a moment later."""
+    end = time.monotonic() + JOIN_SECONDS
+    while not expected <= set(gateway.tools) and time.monotonic() < end:
+        time.sleep(0.2)
+        gateway.tools = gateway.list_tools()
 
 
 def plain(name):

@@ -1,4 +1,5 @@
 """ntfy: no package of the server exists, so the request is held to ntfy's documentation, header by header and byte by byte."""
+
 import email.header
 import json
 
@@ -43,11 +44,20 @@ def understood(request, topic):
 def sends(world, gateway, server, token):
     cases = {
         "plain": ({"title": "Build", "message": "done"}, ("Build", "done", "default", [])),
-        "priority and tags": ({"title": "T", "message": "m", "priority": "high", "tags": "warning, robot"}, ("T", "m", "high", ["warning", "robot"])),
-        "non-ASCII": ({"title": "Grüße 世界 👩‍🚀", "message": "Über\nzwei Zeilen", "tags": "größe"}, ("Grüße 世界 👩‍🚀", "Über\nzwei Zeilen", "default", ["größe"])),
+        "priority and tags": (
+            {"title": "T", "message": "m", "priority": "high", "tags": "warning, robot"},
+            ("T", "m", "high", ["warning", "robot"]),
+        ),
+        "non-ASCII": (
+            {"title": "Grüße 世界 👩‍🚀", "message": "Über\nzwei Zeilen", "tags": "größe"},
+            ("Grüße 世界 👩‍🚀", "Über\nzwei Zeilen", "default", ["größe"]),
+        ),
         "a long non-ASCII title": ({"title": "ü" * 120, "message": "m"}, ("ü" * 120, "m", "default", [])),
         "a title that looks encoded": ({"title": "=?utf-8?q?x?=", "message": "m"}, ("=?utf-8?q?x?=", "m", "default", [])),
-        "line breaks in title and tags": ({"title": "a\r\nX-Evil: 1", "message": "m", "tags": "a\nb"}, ("a X-Evil: 1", "m", "default", ["a b"])),
+        "line breaks in title and tags": (
+            {"title": "a\r\nX-Evil: 1", "message": "m", "tags": "a\nb"},
+            ("a X-Evil: 1", "m", "default", ["a b"]),
+        ),
         "controls in the title": ({"title": "a\x00\x07b", "message": "m"}, ("ab", "m", "default", [])),
         "a number as priority": ({"title": "t", "message": "m", "priority": "5"}, ("t", "m", "urgent", [])),
         "max as priority": ({"title": "t", "message": "m", "priority": "max"}, ("t", "m", "urgent", [])),
@@ -68,10 +78,18 @@ def faults(world, gateway, server, status):
         world.refused(label, gateway.call("ntfy_send", title="t", message="m", **arguments), INVALID)
     world.refused("a message of 4,097 bytes", gateway.call("ntfy_send", title="t", message="x" * 4097), LIMIT)
     world.same("nothing of it was sent", server.take(), [])
-    for code, words in {500: UPSTREAM, 429: UPSTREAM | {"rate_limited"}, 401: UPSTREAM | AUTH, 307: UPSTREAM | {"upstream_redirect"}}.items():
+    for code, words in {
+        500: UPSTREAM,
+        429: UPSTREAM | {"rate_limited"},
+        401: UPSTREAM | AUTH,
+        307: UPSTREAM | {"upstream_redirect"},
+    }.items():
         status["now"] = code
         world.refused(f"status {code}", gateway.call("ntfy_send", title="t", message="m"), words)
-        world.check(f"status {code}: one request, or one more for 429", None if len(server.take()) <= (2 if code == 429 else 1) else "it was sent again")
+        world.check(
+            f"status {code}: one request, or one more for 429",
+            None if len(server.take()) <= (2 if code == 429 else 1) else "it was sent again",
+        )
     status["now"] = 200
 
 
@@ -79,4 +97,8 @@ def caps(world, gateway, server):
     for priority, expected in {"urgent": "low", "default": "low", "low": "low", "min": "min", "4": "low"}.items():
         world.gives(f"send with {priority} under the cap low", gateway.call("ntfy_send", title="t", message="m", priority=priority), True)
         topic, _, _, sent, _ = understood(request := server.one(), "")
-        world.same(f"topic, priority and token: {priority}", (topic, sent, recorder.header(request, "authorization")), ("agents-build-01", expected, None))
+        world.same(
+            f"topic, priority and token: {priority}",
+            (topic, sent, recorder.header(request, "authorization")),
+            ("agents-build-01", expected, None),
+        )

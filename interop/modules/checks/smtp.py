@@ -1,4 +1,5 @@
 """smtp: mail to Exim, read from its files; refusals that must leave no trace there."""
+
 import email
 import email.policy
 
@@ -9,15 +10,41 @@ SENDER, BOX = "agent@mail.test", "ops@mail.test"
 CONFIG = {"from_address": SENDER, "allowed_recipients": [BOX, "Team.Lead@mail.test"]}
 REFUSED = AUTH | UPSTREAM | {"upstream_protocol", "policy_denied"}
 BODIES = {
-    "plain": "one\ntwo\n", "a lone dot": "before\n.\nafter\n", "dots": "..\n.a\n...\n", "no end of line": "one", "empty": "",
-    "every script": "Grüße, мир, 世界, 👩‍🚀\n", "carriage returns": "a\r\nb\r\n", "a header like line": "From: x\nFrom here on\nSubject: y\n",
-    "a long line": "x" * 5000 + "\n", "a long line of ü": "ü" * 3000 + "\n", "spaces at the end": "a  \n\tb\t\n", "blank lines": "\n\na\n\n\n",
-    "commands": "QUIT\r\n.\r\nMAIL FROM:<x@mail.test>\r\n", "256 KiB": ("y" * 63 + "\n") * 4096,
+    "plain": "one\ntwo\n",
+    "a lone dot": "before\n.\nafter\n",
+    "dots": "..\n.a\n...\n",
+    "no end of line": "one",
+    "empty": "",
+    "every script": "Grüße, мир, 世界, 👩‍🚀\n",
+    "carriage returns": "a\r\nb\r\n",
+    "a header like line": "From: x\nFrom here on\nSubject: y\n",
+    "a long line": "x" * 5000 + "\n",
+    "a long line of ü": "ü" * 3000 + "\n",
+    "spaces at the end": "a  \n\tb\t\n",
+    "blank lines": "\n\na\n\n\n",
+    "commands": "QUIT\r\n.\r\nMAIL FROM:<x@mail.test>\r\n",
+    "256 KiB": ("y" * 63 + "\n") * 4096,
 }
-SUBJECTS = {"plain": "Build done", "every script": "Grüße, мир, 世界 👩‍🚀", "long": "wort " * 60, "long non-ASCII": "größe " * 60, "looks encoded": "=?utf-8?q?x?="}
+SUBJECTS = {
+    "plain": "Build done",
+    "every script": "Grüße, мир, 世界 👩‍🚀",
+    "long": "wort " * 60,
+    "long non-ASCII": "größe " * 60,
+    "looks encoded": "=?utf-8?q?x?=",
+}
 STRANGERS = [
-    "eve@mail.test", "OPS@mail.test", "ops@mail.test ", " ops@mail.test", "Ops <ops@mail.test>", "<ops@mail.test>", "ops@mail.test,eve@mail.test",
-    "ops@mail.test\r\nBcc: eve@mail.test", "ops@mail.test\r\nRCPT TO:<eve@mail.test>", "ops@mail.test\0", "ops@mail.test.", "",
+    "eve@mail.test",
+    "OPS@mail.test",
+    "ops@mail.test ",
+    " ops@mail.test",
+    "Ops <ops@mail.test>",
+    "<ops@mail.test>",
+    "ops@mail.test,eve@mail.test",
+    "ops@mail.test\r\nBcc: eve@mail.test",
+    "ops@mail.test\r\nRCPT TO:<eve@mail.test>",
+    "ops@mail.test\0",
+    "ops@mail.test.",
+    "",
 ]
 
 
@@ -70,7 +97,15 @@ def sent(world, gateway, server, label, to=BOX, subject="s", body="b\n"):
         return world.check(f"delivered: {label}", f"{len(found)} mails")
     mail = email.message_from_bytes(found[0], policy=email.policy.default)
     text = mail.get_content() if not mail.is_multipart() else None
-    got = (mail["envelope-to"], mail["return-path"].strip("<>"), mail["from"], mail["to"], mail["subject"], mail.get_content_type(), lines(text))
+    got = (
+        mail["envelope-to"],
+        mail["return-path"].strip("<>"),
+        mail["from"],
+        mail["to"],
+        mail["subject"],
+        mail.get_content_type(),
+        lines(text),
+    )
     world.same(f"delivered: {label}", got, (to, SENDER, SENDER, to, subject, "text/plain", lines(body)))
     flaws = [str(flaw) for part in mail.walk() for flaw in part.defects]
     once = [name for name in ("date", "message-id", "from", "to", "subject", "mime-version") if len(mail.get_all(name, [])) != 1]

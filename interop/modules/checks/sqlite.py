@@ -1,4 +1,5 @@
 """sqlite: databases made by the system's sqlite3, by Python and by a homeserver; what the module writes is read by the first two."""
+
 import base64
 import json
 import os
@@ -19,7 +20,8 @@ BLOB = bytes(range(256))
 LIBRARY = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE papers (id INTEGER PRIMARY KEY, title TEXT NOT NULL, year INTEGER, price REAL, cover BLOB);
-INSERT INTO papers VALUES (1, 'On leases', 1989, 1.5, x'00ff80'), (2, 'Über Würde', 1966, 9e99, NULL), (3, '世界''s', 9007199254740993, -0.25, x'');
+INSERT INTO papers VALUES (1, 'On leases', 1989, 1.5, x'00ff80'), (2, 'Über Würde', 1966, 9e99, NULL);
+INSERT INTO papers VALUES (3, '世界''s', 9007199254740993, -0.25, x'');
 CREATE TABLE "select" ("from" TEXT, "order by" INTEGER);
 CREATE TABLE words (word TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID;
 INSERT INTO words VALUES ('a', 1), ('b', 2);
@@ -34,26 +36,53 @@ CREATE TABLE children (parent INTEGER REFERENCES parents (id));
 """
 
 REFUSED_QUERIES = {
-    "DELETE": "DELETE FROM papers", "INSERT": "INSERT INTO words VALUES ('c', 3)", "DROP": "DROP TABLE papers", "ATTACH": "ATTACH DATABASE 'x.db' AS x",
-    "PRAGMA": "PRAGMA journal_mode = DELETE", "a PRAGMA as a table": "SELECT * FROM pragma_database_list", "VACUUM INTO": "VACUUM INTO 'x.db'",
-    "load_extension": "SELECT load_extension('x')", "two statements": "SELECT 1; SELECT 2", "a write after a comment": "SELECT 1 /* */; DELETE FROM papers",
-    "CTE that writes": "WITH x AS (SELECT 1) DELETE FROM papers", "RETURNING": "DELETE FROM papers RETURNING id", "fts3_tokenizer": "SELECT fts3_tokenizer('simple')",
+    "DELETE": "DELETE FROM papers",
+    "INSERT": "INSERT INTO words VALUES ('c', 3)",
+    "DROP": "DROP TABLE papers",
+    "ATTACH": "ATTACH DATABASE 'x.db' AS x",
+    "PRAGMA": "PRAGMA journal_mode = DELETE",
+    "a PRAGMA as a table": "SELECT * FROM pragma_database_list",
+    "VACUUM INTO": "VACUUM INTO 'x.db'",
+    "load_extension": "SELECT load_extension('x')",
+    "two statements": "SELECT 1; SELECT 2",
+    "a write after a comment": "SELECT 1 /* */; DELETE FROM papers",
+    "CTE that writes": "WITH x AS (SELECT 1) DELETE FROM papers",
+    "RETURNING": "DELETE FROM papers RETURNING id",
+    "fts3_tokenizer": "SELECT fts3_tokenizer('simple')",
 }
 REFUSED_STATEMENTS = {
-    "DROP": "DROP TABLE papers", "ATTACH": "ATTACH DATABASE 'x.db' AS x", "DETACH": "DETACH DATABASE main", "PRAGMA": "PRAGMA user_version = 7",
-    "VACUUM": "VACUUM", "BEGIN": "BEGIN", "CREATE TRIGGER": "CREATE TRIGGER t AFTER INSERT ON words BEGIN DELETE FROM papers; END",
-    "the schema table": "DELETE FROM sqlite_master", "two statements": "DELETE FROM words; DELETE FROM papers", "REINDEX": "REINDEX", "ANALYZE": "ANALYZE",
+    "DROP": "DROP TABLE papers",
+    "ATTACH": "ATTACH DATABASE 'x.db' AS x",
+    "DETACH": "DETACH DATABASE main",
+    "PRAGMA": "PRAGMA user_version = 7",
+    "VACUUM": "VACUUM",
+    "BEGIN": "BEGIN",
+    "CREATE TRIGGER": "CREATE TRIGGER t AFTER INSERT ON words BEGIN DELETE FROM papers; END",
+    "the schema table": "DELETE FROM sqlite_master",
+    "two statements": "DELETE FROM words; DELETE FROM papers",
+    "REINDEX": "REINDEX",
+    "ANALYZE": "ANALYZE",
 }
 COUNT = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c {}) SELECT {} FROM c"
-BAD_TEXT = {"empty": "", "only a comment": "-- nothing", "a syntax error": "SELEC 1", "no such table": "SELECT * FROM nowhere", "a placeholder": "SELECT ?"}
+BAD_TEXT = {
+    "empty": "",
+    "only a comment": "-- nothing",
+    "a syntax error": "SELEC 1",
+    "no such table": "SELECT * FROM nowhere",
+    "a placeholder": "SELECT ?",
+}
 ACCEPTED = {
-    "UNION": ("SELECT 1 AS n UNION SELECT 2 ORDER BY n", [{"n": 1}, {"n": 2}]), "VALUES": ("VALUES (1)", [{"column1": 1}]),
-    "a comment at the end": ("SELECT 1 AS n; -- done", [{"n": 1}]), "two semicolons": ("SELECT 1 AS n;;", [{"n": 1}]),
+    "UNION": ("SELECT 1 AS n UNION SELECT 2 ORDER BY n", [{"n": 1}, {"n": 2}]),
+    "VALUES": ("VALUES (1)", [{"column1": 1}]),
+    "a comment at the end": ("SELECT 1 AS n; -- done", [{"n": 1}]),
+    "two semicolons": ("SELECT 1 AS n;;", [{"n": 1}]),
     "a window": ("SELECT word, sum(n) OVER (ORDER BY word) AS s FROM words", [{"word": "a", "s": 1}, {"word": "b", "s": 3}]),
-    "JSON": ("SELECT value FROM json_each('[7,8]')", [{"value": 7}, {"value": 8}]), "no rows": ("SELECT 1 AS n WHERE 0", []),
+    "JSON": ("SELECT value FROM json_each('[7,8]')", [{"value": 7}, {"value": 8}]),
+    "no rows": ("SELECT 1 AS n WHERE 0", []),
     "full text": ("SELECT body FROM notes WHERE notes MATCH 'fox'", [{"body": "the quick brown fox"}]),
     "a view": ("SELECT * FROM recent ORDER BY 1", [{"title": "On leases"}, {"title": "世界's"}]),
-    "a generated column": ("SELECT area FROM areas", [{"area": 6.0}]), "one name twice": ("SELECT 1 AS n, 2 AS n", [{"n": 1, "n_2": 2}]),
+    "a generated column": ("SELECT area FROM areas", [{"area": 6.0}]),
+    "one name twice": ("SELECT 1 AS n, 2 AS n", [{"n": 1, "n_2": 2}]),
 }
 
 
@@ -78,7 +107,9 @@ def check(world):
 
 
 def shell(file, script):
-    done = subprocess.run([install.program("sqlite3"), "-batch", "-bail", "-json", file], input=script, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [install.program("sqlite3"), "-batch", "-bail", "-json", file], input=script, capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -95,7 +126,9 @@ def plain(value):
 
 
 def reads(world, gateway, mine):
-    tables = [row["name"] for row in rows(mine, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")]
+    tables = [
+        row["name"] for row in rows(mine, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+    ]
     listed = world.value(gateway.call("sqlite_list_tables")) or []
     own = {"areas", "children", "notes", "papers", "parents", "select", "words"}
     world.check("list_tables", None if own <= set(listed) <= set(tables) and listed == sorted(listed) else f"{listed}")
@@ -145,10 +178,16 @@ def writes(world, gateway, mine):
     execute("CREATE INDEX", "CREATE INDEX by_n ON words (n)", 0)
     execute("full text", "INSERT INTO notes VALUES ('seven foxes')", 1)
     expected = [(1, 1.5, "Ünïcode 'quoted' 世界", b"\x00\xff"), (2, 2.5, "'; DROP TABLE papers; --", None)]
-    world.same("what was inserted, as Python reads it", [tuple(row.values()) for row in rows(mine, 'SELECT * FROM "order" ORDER BY id')], expected)
+    world.same(
+        "what was inserted, as Python reads it", [tuple(row.values()) for row in rows(mine, 'SELECT * FROM "order" ORDER BY id')], expected
+    )
     changed = json.loads(shell(mine, "SELECT word, n FROM words ORDER BY word;"))
     world.same("what was changed, as sqlite3 reads it", changed, [{"word": "a", "n": 5}, {"word": "b", "n": 5}])
-    world.gives("the index is used", gateway.call("sqlite_query", sql="SELECT word FROM words INDEXED BY by_n WHERE n = 5 ORDER BY word"), [{"word": "a"}, {"word": "b"}])
+    world.gives(
+        "the index is used",
+        gateway.call("sqlite_query", sql="SELECT word FROM words INDEXED BY by_n WHERE n = 5 ORDER BY word"),
+        [{"word": "a"}, {"word": "b"}],
+    )
 
 
 def integrity(world, mine):
@@ -160,7 +199,11 @@ def fresh(world, gateway, folder):
     world.gives("a new database has no tables", gateway.call("sqlite_list_tables"), [])
     world.gives("a table in it", gateway.call("sqlite_create_table", name="t", columns={"a": "TEXT"}), True)
     file = folder / "agent_build-01.db"
-    world.same("modes of directory and file", (oct(stat.S_IMODE(folder.stat().st_mode)), oct(stat.S_IMODE(file.stat().st_mode))), (oct(0o700), oct(0o600)))
+    world.same(
+        "modes of directory and file",
+        (oct(stat.S_IMODE(folder.stat().st_mode)), oct(stat.S_IMODE(file.stat().st_mode))),
+        (oct(0o700), oct(0o600)),
+    )
 
 
 def homeserver(world):
@@ -173,7 +216,9 @@ def homeserver(world):
     mine = folder / "agent_build-01.db"
     shutil.copy(server.database, mine)
     with world.gateway({"sqlite": {"mode": "read", "config": {"db_dir": str(folder), "max_rows": 10000}}}) as gateway:
-        tables = sorted(row["name"] for row in rows(mine, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"))
+        tables = sorted(
+            row["name"] for row in rows(mine, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        )
         listed = world.value(gateway.call("sqlite_list_tables")) or []
         shadows = ("_content", "_segments", "_segdir", "_docsize", "_stat", "_data", "_idx", "_config")
         missing = [name for name in tables if name not in listed and not name.endswith(shadows)]

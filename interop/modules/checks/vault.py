@@ -1,4 +1,5 @@
 """Credentials from OpenBao by AppRole: what it holds reaches the service and nobody else; tokens are renewed; refusals stop the start."""
+
 import time
 
 from gateway import GatewayError, NoModule
@@ -55,8 +56,10 @@ def refusals(world, server, account):
     """The program must end with a reason, and without a secret in it."""
     wrong = world.secret("a wrong secret id", "11111111-2222-3333-4444-555555555555")
     starts = {
-        "a wrong secret id": ({**account, "VAULT_SECRET_ID": wrong}, {}), "no secret id": ({"VAULT_ROLE_ID": account["VAULT_ROLE_ID"]}, {}),
-        "a path that the policy denies": (account, {"path": "other"}), "a path that does not exist": (account, {"path": "scoped-mcp/none"}),
+        "a wrong secret id": ({**account, "VAULT_SECRET_ID": wrong}, {}),
+        "no secret id": ({"VAULT_ROLE_ID": account["VAULT_ROLE_ID"]}, {}),
+        "a path that the policy denies": (account, {"path": "other"}),
+        "a path that does not exist": (account, {"path": "scoped-mcp/none"}),
         "a path with ..": (account, {"path": "scoped-mcp/../other"}),
     }
     for label, (env, more) in starts.items():

@@ -1,4 +1,5 @@
 """What slack_webhook and discord_webhook have in common: one POST of JSON to an address that is a secret in whole."""
+
 import contextlib
 import json
 
@@ -15,7 +16,8 @@ def over_tls(world, variable, config):
     status = {"now": 200, "body": b"ok"}
 
     def answer(request):
-        return status["now"], {"content-type": "text/plain", "location": f"https://localhost:9{PATH}"}, status["body"]
+        elsewhere = {"location": "https://localhost:9/elsewhere"} if status["now"] == 302 else {}
+        return status["now"], {"content-type": "text/plain", **elsewhere}, status["body"]
 
     with recorder.started(answer, tls) as server:
         url = world.secret(variable, f"https://localhost:{server.port}{PATH}")

@@ -1,10 +1,11 @@
-// Reads Flux with InfluxData's own parser and type checker. Each line in is {"flux", "params", "extern", "rows"}, each line out what it means.
+// Reads Flux with InfluxData's own parser and type checker.
+// Each line in is {"flux", "params", "extern", "rows"}, each line out what it means.
 import readline from 'node:readline';
 import { Flux, parse } from './flux-lsp-browser_bg.js';
 
 const operators = {
-  '==': (a, b) => a === b, '!=': (a, b) => a !== b, '<': (a, b) => a < b, '<=': (a, b) => a <= b, '>': (a, b) => a > b, '>=': (a, b) => a >= b,
-  '=~': (a, b) => b.test(a), '!~': (a, b) => !b.test(a), and: (a, b) => a && b, or: (a, b) => a || b,
+  '==': (a, b) => a === b, '!=': (a, b) => a !== b, '<': (a, b) => a < b, '<=': (a, b) => a <= b, '>': (a, b) => a > b,
+  '>=': (a, b) => a >= b, '=~': (a, b) => b.test(a), '!~': (a, b) => !b.test(a), and: (a, b) => a && b, or: (a, b) => a || b,
 };
 let environment = {};
 
@@ -25,7 +26,8 @@ function evaluate(node, scope) {
       if (node.operator === 'not') return !value;
       return node.operator === '-' ? (typeof value === 'string' ? `-${value}` : -value) : value;
     }
-    case 'ObjectExpression': return Object.fromEntries(node.properties.map((one) => [one.key.name ?? one.key.value, evaluate(one.value, scope)]));
+    case 'ObjectExpression':
+      return Object.fromEntries(node.properties.map((one) => [one.key.name ?? one.key.value, evaluate(one.value, scope)]));
     case 'CallExpression': return `${node.callee.name}()`;
     case 'FunctionExpression': return (row) => {
       const body = node.body.type === 'Block' ? node.body.body.find((one) => one.type === 'ReturnStatement').argument : node.body;
@@ -76,7 +78,8 @@ function meaning({ flux, params, extern, rows }) {
   const calls = main ? pipeline(main.expression) : [];
   const filters = calls.filter(([name]) => name === 'filter').map(([, given]) => given.fn);
   found.picked = rows.filter((row) => filters.every((keep) => keep(row))).map((row) => row.id);
-  found.calls = calls.map(([name, given]) => [name, Object.fromEntries(Object.entries(given).filter(([, value]) => typeof value !== 'function'))]);
+  const plain = (given) => Object.fromEntries(Object.entries(given).filter(([, value]) => typeof value !== 'function'));
+  found.calls = calls.map(([name, given]) => [name, plain(given)]);
   return found;
 }
 

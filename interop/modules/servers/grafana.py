@@ -1,7 +1,8 @@
 """The part of Grafana's HTTP API that the module uses, as its documentation describes it: no registry has a package of the server.
 
-    python3 servers/grafana.py         starts one, prints where it is and its token
+python3 servers/grafana.py         starts one, prints where it is and its token
 """
+
 import contextlib
 import copy
 import json
@@ -14,10 +15,38 @@ from servers import recorder
 
 PAGE_MAX = 1000
 DATASOURCES = [
-    {"id": 1, "uid": "prom1", "name": "Prometheus", "type": "prometheus", "url": "http://prom.internal:9090", "user": "grafana", "isDefault": True,
-     "basicAuthUser": "scraper", "jsonData": {"httpHeaderName1": "X-Scope"}, "database": ""},
-    {"id": 2, "uid": "loki1", "name": "Loki logs", "type": "loki", "url": "http://loki.internal:3100", "user": "", "isDefault": False, "jsonData": {}},
-    {"id": 3, "uid": "pg1", "name": "Payroll", "type": "postgres", "url": "db.internal:5432", "user": "payroll", "isDefault": False, "jsonData": {}},
+    {
+        "id": 1,
+        "uid": "prom1",
+        "name": "Prometheus",
+        "type": "prometheus",
+        "url": "http://prom.internal:9090",
+        "user": "grafana",
+        "isDefault": True,
+        "basicAuthUser": "scraper",
+        "jsonData": {"httpHeaderName1": "X-Scope"},
+        "database": "",
+    },
+    {
+        "id": 2,
+        "uid": "loki1",
+        "name": "Loki logs",
+        "type": "loki",
+        "url": "http://loki.internal:3100",
+        "user": "",
+        "isDefault": False,
+        "jsonData": {},
+    },
+    {
+        "id": 3,
+        "uid": "pg1",
+        "name": "Payroll",
+        "type": "postgres",
+        "url": "db.internal:5432",
+        "user": "payroll",
+        "isDefault": False,
+        "jsonData": {},
+    },
 ]
 
 
@@ -41,17 +70,23 @@ class Grafana:
     def routes(self):
         split = lambda path: path.strip("/").split("/")
         return [
-            ("GET", split("api/folders"), self.list_folders), ("POST", split("api/folders"), self.make_folder), ("GET", split("api/folders/*"), self.folder),
-            ("GET", split("api/search"), self.search), ("GET", split("api/dashboards/uid/*"), self.dashboard),
-            ("DELETE", split("api/dashboards/uid/*"), self.delete), ("POST", split("api/dashboards/db"), self.save),
-            ("GET", split("api/datasources"), lambda *_: DATASOURCES), ("GET", split("api/datasources/name/*"), lambda a, *_: self.datasource("name", a[0])),
-            ("GET", split("api/datasources/uid/*"), lambda a, *_: self.datasource("uid", a[0])), ("POST", split("api/ds/query"), self.query),
+            ("GET", split("api/folders"), self.list_folders),
+            ("POST", split("api/folders"), self.make_folder),
+            ("GET", split("api/folders/*"), self.folder),
+            ("GET", split("api/search"), self.search),
+            ("GET", split("api/dashboards/uid/*"), self.dashboard),
+            ("DELETE", split("api/dashboards/uid/*"), self.delete),
+            ("POST", split("api/dashboards/db"), self.save),
+            ("GET", split("api/datasources"), lambda *_: DATASOURCES),
+            ("GET", split("api/datasources/name/*"), lambda a, *_: self.datasource("name", a[0])),
+            ("GET", split("api/datasources/uid/*"), lambda a, *_: self.datasource("uid", a[0])),
+            ("POST", split("api/ds/query"), self.query),
             ("POST", split("api/v1/provisioning/alert-rules"), self.rule),
         ]
 
     def page(self, rows, query):
         limit, page = min(int(query.get("limit", PAGE_MAX)), PAGE_MAX), int(query.get("page", 1))
-        return rows[(page - 1) * limit: page * limit]
+        return rows[(page - 1) * limit : page * limit]
 
     def add_folder(self, title, uid=None):
         self.number += 1
@@ -85,7 +120,10 @@ class Grafana:
         saved = self.dashboards.get(names[0])
         if not saved:
             return 404, {"message": "Dashboard not found"}
-        return {"meta": {"folderUid": saved["folder"], "version": saved["dashboard"]["version"]}, "dashboard": copy.deepcopy(saved["dashboard"])}
+        return {
+            "meta": {"folderUid": saved["folder"], "version": saved["dashboard"]["version"]},
+            "dashboard": copy.deepcopy(saved["dashboard"]),
+        }
 
     def delete(self, names, *_):
         return {"title": "gone"} if self.dashboards.pop(names[0], None) else (404, {"message": "Dashboard not found"})
@@ -100,20 +138,32 @@ class Grafana:
         old = self.dashboards.get(model.get("uid"))
         if old and not overwrite and model.get("version") != old["dashboard"]["version"]:
             return 412, {"status": "version-mismatch", "message": "The dashboard has been changed by someone else"}
-        names = [saved["dashboard"]["title"] for uid, saved in self.dashboards.items() if saved["folder"] == folder and uid != model.get("uid")]
+        names = [
+            saved["dashboard"]["title"] for uid, saved in self.dashboards.items() if saved["folder"] == folder and uid != model.get("uid")
+        ]
         if model["title"] in names and not overwrite:
             return 412, {"status": "name-exists", "message": "A dashboard with the same name in the folder already exists"}
         self.number += 1
         model["uid"], model["id"] = model.get("uid") or f"d{self.number}", model.get("id") or self.number
         model["version"] = old["dashboard"]["version"] + 1 if old else 1
         self.dashboards[model["uid"]] = {"dashboard": model, "folder": folder}
-        return {"id": model["id"], "uid": model["uid"], "url": f"/d/{model['uid']}/x", "status": "success", "version": model["version"], "slug": "x"}
+        return {
+            "id": model["id"],
+            "uid": model["uid"],
+            "url": f"/d/{model['uid']}/x",
+            "status": "success",
+            "version": model["version"],
+            "slug": "x",
+        }
 
     def datasource(self, key, value):
         return next((one for one in DATASOURCES if one[key] == value), None) or (404, {"message": "Data source not found"})
 
     def query(self, _, __, body):
-        frames = [{"schema": {"refId": one.get("refId"), "fields": [{"name": "Value", "type": "number"}]}, "data": {"values": [[42]]}} for one in body["queries"]]
+        frames = [
+            {"schema": {"refId": one.get("refId"), "fields": [{"name": "Value", "type": "number"}]}, "data": {"values": [[42]]}}
+            for one in body["queries"]
+        ]
         return {"results": {one.get("refId", "A"): {"status": 200, "frames": [frame]} for one, frame in zip(body["queries"], frames)}}
 
     def rule(self, _, __, body):

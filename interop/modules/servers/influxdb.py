@@ -6,6 +6,7 @@
 
     python3 servers/influxdb.py        starts one, prints where it is and its token
 """
+
 import contextlib
 import gzip
 import json
@@ -128,8 +129,12 @@ class Influx:
             return recorder.as_json({"code": "unauthorized", "message": "unauthorized access"}, 401)
         query = dict(recorder.query_of(request))
         handle = {
-            ("POST", "/api/v2/write"): self.write, ("POST", "/api/v2/query"): self.query, ("GET", "/api/v2/orgs"): self.orgs,
-            ("POST", "/api/v2/buckets"): self.make_bucket, ("GET", "/api/v2/buckets"): self.list_buckets, ("POST", "/api/v2/delete"): self.delete,
+            ("POST", "/api/v2/write"): self.write,
+            ("POST", "/api/v2/query"): self.query,
+            ("GET", "/api/v2/orgs"): self.orgs,
+            ("POST", "/api/v2/buckets"): self.make_bucket,
+            ("GET", "/api/v2/buckets"): self.list_buckets,
+            ("POST", "/api/v2/delete"): self.delete,
         }.get((request.method, recorder.path_of(request)))
         if not handle:
             return recorder.as_json({"code": "not found", "message": "path not found"}, 404)

