@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
 //! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
+//! | `influxdb` | `influxdb.rs` | the buckets an operator listed, and those the agent created |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -21,6 +22,7 @@ pub mod egress;
 pub mod fault;
 pub mod filesystem;
 pub mod host;
+pub mod influxdb;
 pub mod module;
 pub mod output;
 pub mod registry;

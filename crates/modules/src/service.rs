@@ -136,7 +136,7 @@ pub fn success(answer: HttpAnswer) -> Result<HttpAnswer, ToolFault> {
         _ => (Code::UpstreamError, "the service refused the request", "read `details.body` and change the arguments"),
     };
     let mut fault = ToolFault::new(code, format!("{message} (status {})", status.as_u16()), remedy);
-    let body = without_addresses(&clean(&String::from_utf8_lossy(&answer.body)));
+    let body = shown(&String::from_utf8_lossy(&answer.body));
     fault.details = Some(json!({ "status": status.as_u16(), "body": body }));
     Err(fault)
 }
@@ -154,6 +154,11 @@ pub fn json_body(answer: &HttpAnswer) -> Result<Value, ToolFault> {
         )
         .because(cause)
     })
+}
+
+/// What an agent may read of a service's own words: at most 512 characters without control characters and addresses.
+pub(crate) fn shown(text: &str) -> String {
+    without_addresses(&clean(text))
 }
 
 /// Words that hold an address become `<url>`: an address may be a credential.

@@ -1,9 +1,9 @@
 //! What the tools say about themselves.
 
-use bailiwick_modules::{Access, ModuleRegistry, ToolSpec};
+use bailiwick_modules::{Access, Host, ModuleRegistry, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::support::open;
+use crate::support::{open, try_open_on};
 
 const DESCRIPTION_BYTES_MAX: usize = 1024;
 
@@ -15,6 +15,9 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
     {
         all.extend(open(kind, "a", None, &config).0.tools().into_iter().map(|tool| (kind.to_owned(), tool)));
     }
+    let credentials = [("INFLUXDB_URL", "https://influxdb.example"), ("INFLUXDB_TOKEN", "t"), ("INFLUXDB_ORG", "o")];
+    let influxdb = try_open_on(&Host::isolated(), "influxdb", "a", None, &json!({ "buckets": ["b"] }), &credentials).unwrap();
+    all.extend(influxdb.0.tools().into_iter().map(|tool| ("influxdb".to_owned(), tool)));
     all
 }
 
@@ -64,6 +67,21 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!(arguments("sqlite", "list_tables"), json!({ "types": {}, "required": [] }));
     let create = json!({ "types": { "name": "string", "columns": "object" }, "required": ["name", "columns"] });
     assert_eq!(arguments("sqlite", "create_table"), create);
+    let bucket = |mut more: Value, required: &[&str]| -> Value {
+        more["bucket"] = json!("string");
+        let required = [&["bucket"], required].concat();
+        json!({ "types": more, "required": required })
+    };
+    let query = json!({ "filters": "array", "range_start": "string", "range_stop": "string", "logical_op": "string", "raw": "boolean" });
+    assert_eq!(arguments("influxdb", "query"), bucket(query, &["filters"]));
+    assert_eq!(arguments("influxdb", "list_measurements"), bucket(json!({}), &[]));
+    assert_eq!(arguments("influxdb", "get_schema"), bucket(json!({ "measurement": "string" }), &["measurement"]));
+    let write = json!({ "measurement": "string", "points": "array" });
+    assert_eq!(arguments("influxdb", "write_points"), bucket(write, &["measurement", "points"]));
+    let create = json!({ "types": { "name": "string", "retention_days": "integer" }, "required": ["name"] });
+    assert_eq!(arguments("influxdb", "create_bucket"), create);
+    let delete = json!({ "measurement": "string", "start": "string", "stop": "string", "dry_run": "boolean" });
+    assert_eq!(arguments("influxdb", "delete_points"), bucket(delete, &["measurement", "start", "stop"]));
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -74,8 +92,10 @@ fn hints_are_those_of_the_reference() {
         let wanted = match (kind.as_str(), tool.name.as_ref()) {
             ("filesystem", "write_file") => (false, true, true, false),
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
-            ("filesystem", "append_file" | "move_file") => (false, false, false, false),
-            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") => (false, true, false, false),
+            ("filesystem", "append_file" | "move_file") | ("influxdb", "write_points" | "create_bucket") => (false, false, false, false),
+            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") | ("influxdb", "delete_points") => {
+                (false, true, false, false)
+            }
             _ => (true, false, true, false),
         };
         assert_eq!(hints(&tool), wanted, "{kind}_{}", tool.name);
@@ -92,6 +112,12 @@ fn a_kind_announces_exactly_what_its_instances_can_offer() {
         for key in registry.get(kind).unwrap().config_keys() {
             assert!(!key.doc.is_empty() && key.doc.len() < 200, "{kind}.{}", key.name);
         }
-        assert!(registry.get(kind).unwrap().credentials(&serde_json::Map::new()).is_empty());
+        let declared = registry.get(kind).unwrap().credentials(&serde_json::Map::new());
+        let declared: Vec<_> = declared.iter().map(|key| (key.name.as_ref(), key.required)).collect();
+        let wanted: &[(&str, bool)] = match kind {
+            "influxdb" => &[("INFLUXDB_URL", true), ("INFLUXDB_TOKEN", true), ("INFLUXDB_ORG", false)],
+            _ => &[],
+        };
+        assert_eq!(declared, wanted, "{kind}");
     }
 }
