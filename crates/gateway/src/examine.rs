@@ -48,9 +48,9 @@ fn required(entry: &ModuleEntry, modules: &ModuleRegistry) -> Vec<String> {
     let mut names: Vec<String> = match &entry.proxy {
         Some(proxy) => proxy.transport.secret_names().map(str::to_owned).collect(),
         None => {
-            let declared = modules.get(&entry.kind).map(|kind| kind.credentials()).unwrap_or_default();
+            let declared = modules.get(&entry.kind).map(|kind| kind.credentials(&entry.config)).unwrap_or_default();
             let mapped = |name: &str| entry.credential_map.get(name).map_or(name, String::as_str).to_owned();
-            declared.iter().filter(|key| key.required).map(|key| mapped(key.name)).collect()
+            declared.iter().filter(|key| key.required).map(|key| mapped(&key.name)).collect()
         }
     };
     let mut seen = HashMap::new();

@@ -15,6 +15,7 @@
 //! | `matrix` | `matrix.rs` | listed rooms of a homeserver |
 //! | `smtp` | `smtp.rs` | listed recipients, over one mail server |
 //! | `http_proxy` | `http_proxy.rs` | HTTP services on a list, each beneath its base address |
+//! | `influxdb` | `influxdb.rs` | the buckets an operator listed, and those the agent created |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
 //! what, then hands the argument text of one validated call to [`ToolModule::call`].
@@ -30,6 +31,7 @@ pub mod fault;
 pub mod filesystem;
 pub mod host;
 pub mod http_proxy;
+pub mod influxdb;
 pub mod matrix;
 pub mod module;
 mod notifier;

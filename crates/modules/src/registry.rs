@@ -15,6 +15,7 @@ pub fn builtin() -> Vec<Arc<dyn ModuleKind>> {
         Arc::new(crate::discord_webhook::Kind),
         Arc::new(crate::filesystem::Kind),
         Arc::new(crate::http_proxy::Kind),
+        Arc::new(crate::influxdb::Kind),
         Arc::new(crate::matrix::Kind),
         Arc::new(crate::ntfy::Kind),
         Arc::new(crate::slack_webhook::Kind),
@@ -119,7 +120,7 @@ mod tests {
         let mut registry = ModuleRegistry::with_builtin();
         assert_eq!(
             registry.names().collect::<Vec<_>>(),
-            ["discord_webhook", "filesystem", "http_proxy", "matrix", "ntfy", "slack_webhook", "smtp", "sqlite"]
+            ["discord_webhook", "filesystem", "http_proxy", "influxdb", "matrix", "ntfy", "slack_webhook", "smtp", "sqlite"]
         );
         assert_eq!(registry.add(Arc::new(crate::sqlite::Kind)), Err(NameTaken("sqlite")));
         let mut empty = ModuleRegistry::empty();

@@ -2,12 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod canary;
+mod examples;
 mod filesystem;
 mod filesystem_attacks;
 mod filesystem_races;
+mod flux_reader;
 mod http_attacks;
 mod http_client;
 mod http_proxy;
+mod influxdb;
+mod influxdb_buckets;
+mod influxdb_injection;
+mod influxdb_support;
+mod influxdb_tables;
 mod mail_server;
 mod matrix;
 mod ntfy;

@@ -1,9 +1,7 @@
 //! What the tools say about themselves.
 
-use bailiwick_modules::{Access, ModuleRegistry, ToolSpec};
+use bailiwick_modules::{Access, Host, ModuleRegistry, ToolSpec};
 use serde_json::{Value, json};
-
-use bailiwick_modules::Host;
 
 use crate::support::try_open_on;
 
@@ -11,6 +9,9 @@ const DESCRIPTION_BYTES_MAX: usize = 1024;
 
 /// Every credential any kind asks for.
 const CREDENTIALS: &[(&str, &str)] = &[
+    ("INFLUXDB_URL", "https://influxdb.example"),
+    ("INFLUXDB_TOKEN", "token"),
+    ("INFLUXDB_ORG", "org"),
     ("NTFY_URL", "https://push.example"),
     ("NTFY_TOKEN", "token"),
     ("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/x"),
@@ -33,6 +34,7 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
         ("discord_webhook", json!({})),
         ("matrix", json!({ "allowed_rooms": ["!a:b"] })),
         ("http_proxy", json!({ "allowed_services": [{ "name": "s", "base_url": "https://service.example" }] })),
+        ("influxdb", json!({ "buckets": ["b"] })),
         ("smtp", json!({ "from_address": "a@b.example", "allowed_recipients": ["c@d.example"] })),
     ];
     let tools = |(kind, config): (&str, Value)| {
@@ -102,6 +104,21 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!((arguments("http_proxy", "post"), arguments("http_proxy", "put")), (wanted("body"), wanted("body")));
     let delete = json!({ "types": { "service": "string", "path": "string" }, "required": ["service", "path"] });
     assert_eq!(arguments("http_proxy", "delete"), delete);
+    let bucket = |mut more: Value, required: &[&str]| -> Value {
+        more["bucket"] = json!("string");
+        let required = [&["bucket"], required].concat();
+        json!({ "types": more, "required": required })
+    };
+    let query = json!({ "filters": "array", "range_start": "string", "range_stop": "string", "logical_op": "string", "raw": "boolean" });
+    assert_eq!(arguments("influxdb", "query"), bucket(query, &["filters"]));
+    assert_eq!(arguments("influxdb", "list_measurements"), bucket(json!({}), &[]));
+    assert_eq!(arguments("influxdb", "get_schema"), bucket(json!({ "measurement": "string" }), &["measurement"]));
+    let write = json!({ "measurement": "string", "points": "array" });
+    assert_eq!(arguments("influxdb", "write_points"), bucket(write, &["measurement", "points"]));
+    let create = json!({ "types": { "name": "string", "retention_days": "integer" }, "required": ["name"] });
+    assert_eq!(arguments("influxdb", "create_bucket"), create);
+    let delete = json!({ "measurement": "string", "start": "string", "stop": "string", "dry_run": "boolean" });
+    assert_eq!(arguments("influxdb", "delete_points"), bucket(delete, &["measurement", "start", "stop"]));
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -112,8 +129,11 @@ fn hints_are_those_of_the_reference() {
         let wanted = match (kind.as_str(), tool.name.as_ref()) {
             ("filesystem", "write_file") => (false, true, true, false),
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
-            ("filesystem", "append_file" | "move_file") => (false, false, false, false),
-            ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") | ("http_proxy", "delete") => (false, true, false, false),
+            ("filesystem", "append_file" | "move_file") | ("influxdb", "write_points" | "create_bucket") => (false, false, false, false),
+            ("filesystem", "delete_file" | "delete_dir")
+            | ("sqlite", "execute")
+            | ("http_proxy", "delete")
+            | ("influxdb", "delete_points") => (false, true, false, false),
             (_, "send") => (false, false, false, true),
             ("http_proxy", "get") => (true, false, true, true),
             ("http_proxy", "post") => (false, false, false, true),
