@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use bailiwick_model::Config;
 use bailiwick_model::manifest::{Access, Manifest};
 
-use crate::catalog::{Kinds, env};
+use crate::catalog::{Kinds, MANIFEST, env};
+use crate::schema;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
@@ -18,8 +19,9 @@ fn manifests_are_accepted_without_warning() {
     for entry in fs::read_dir(examples().join("manifests")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let (manifest, warnings) =
-            Manifest::parse(&name, &fs::read_to_string(&path).unwrap(), &env, &Kinds).unwrap_or_else(|m| panic!("{m}"));
+        let text = fs::read_to_string(&path).unwrap();
+        schema::admits(&MANIFEST, &text);
+        let (manifest, warnings) = Manifest::parse(&name, &text, &env, &Kinds).unwrap_or_else(|m| panic!("{m}"));
         assert_eq!(warnings, [], "{name}");
         assert!(!manifest.description.is_empty());
         names.push(name);
@@ -40,12 +42,14 @@ fn the_research_agent_only_reads() {
 #[test]
 fn the_configuration_is_accepted_with_and_without_its_comments() {
     let text = fs::read_to_string(examples().join("bailiwick.yml")).unwrap();
+    schema::admits(&schema::CONFIGURATION, &text);
     let (config, warnings) = Config::parse("bailiwick.yml", &text, &|_| None).unwrap_or_else(|m| panic!("{m}"));
     assert_eq!(warnings, []);
     assert_eq!(config.servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["tickets", "search", "internal-wiki"]);
     // The commented keys are real ones.
     let keys: String =
         text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line).to_owned() + "\n").collect();
+    schema::admits(&schema::CONFIGURATION, &keys);
     let (config, warnings) = Config::parse("bailiwick.yml", &keys, &|_| None).unwrap_or_else(|m| panic!("{m}"));
     assert_eq!(warnings, []);
     assert_eq!(config.public_url.as_deref(), Some("https://gw.example.com"));
