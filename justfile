@@ -28,6 +28,16 @@ lint:
 fmt:
     cargo fmt --all
 
+# Write docs/reference anew, from what the program says.
+reference:
+    cargo build
+    mkdir -p docs/reference
+    "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema manifest > docs/reference/manifest.schema.json
+    "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema config > docs/reference/bailiwick.schema.json
+    "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema manifest --markdown > docs/reference/manifest.md
+    "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema config --markdown > docs/reference/configuration.md
+    "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema modules > docs/reference/modules.md
+
 # The demonstration, once.
 demo:
     cargo run --release -- demo --once

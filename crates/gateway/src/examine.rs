@@ -7,7 +7,7 @@ use bailiwick_model::document::Document;
 use bailiwick_model::manifest::{CredentialSource, Manifest, ModuleEntry};
 use bailiwick_model::mistake::nearest;
 use bailiwick_model::{Mistake, Sensitive};
-use bailiwick_modules::ModuleRegistry;
+use bailiwick_modules::{ModuleDraft, ModuleRegistry};
 
 use crate::credentials;
 
@@ -68,6 +68,36 @@ fn remedy(source: &CredentialSource) -> String {
         CredentialSource::File { path } => format!("add them to the secrets file `{path}`; an empty value counts as missing"),
         CredentialSource::Vault(vault) => format!("add them to the secret `{}`; an empty value counts as missing", vault.path),
     }
+}
+
+/// What module kinds find in their own configuration beyond the shape of its values.
+#[must_use]
+pub fn module_faults(manifest: &Manifest, document: &Document, modules: &ModuleRegistry) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for entry in &manifest.modules {
+        let Some(kind) = modules.get(&entry.kind) else { continue };
+        for fault in kind.check(ModuleDraft { agent_id: None, agent_type: &manifest.agent_type, config: &entry.config }) {
+            let below = fault.key.as_deref().map(|key| format!(".{key}")).unwrap_or_default();
+            let path = format!("modules.{}.config{below}", entry.key);
+            let mistake = Mistake::error(&manifest.file, document.place_of(&path), &indexed(&path), fault.message);
+            mistakes.push(if fault.remedy.is_empty() { mistake } else { mistake.hint(fault.remedy) });
+        }
+    }
+    mistakes
+}
+
+/// `a.2.b` as the reader of manifests writes it: `a[2].b`.
+fn indexed(path: &str) -> String {
+    let mut shown = String::new();
+    for part in path.split('.') {
+        if !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) {
+            shown.push_str(&format!("[{part}]"));
+        } else {
+            shown.push_str(if shown.is_empty() { "" } else { "." });
+            shown.push_str(part);
+        }
+    }
+    shown
 }
 
 /// Servers that `manifest` grants and no configuration of `configs` declares.

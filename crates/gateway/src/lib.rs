@@ -48,7 +48,7 @@ mod window;
 pub use body::AnswerBody;
 pub use call::authenticate::Caller;
 pub use call_log::CallLog;
-pub use examine::{missing_credentials, unknown_servers};
+pub use examine::{missing_credentials, module_faults, unknown_servers};
 pub use exchange::ServerEndpoint;
 pub use gateway::{Gateway, LoadedManifest, Setup, StartFault};
 pub use health::{Health, Part};

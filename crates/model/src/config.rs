@@ -9,6 +9,8 @@ mod parse;
 mod sections;
 mod server;
 
+pub(crate) use parse::CONFIG;
+
 pub use database::{DatabaseUrl, PostgresUrl};
 pub use env::{VARIABLES, Variable};
 pub use limits::{LIMITS, LimitKey, Limits};

@@ -15,6 +15,11 @@ mod servers;
 mod settings;
 mod values;
 
+pub(crate) use module::{CREDENTIAL_MAP, CREDENTIAL_MAP_DOC, CREDENTIAL_MAP_SHAPE, MODULE};
+pub(crate) use parse::MANIFEST;
+pub(crate) use proxy::PROXY;
+pub(crate) use values::shape as config_shape;
+
 pub use catalog::{Access, ConfigKey, ConfigKind, ModuleCatalog};
 pub use credentials::{CredentialSource, Credentials, Vault};
 pub use filter::{ArgumentFilter, Decoding, FilterAction, ResponseFilter};

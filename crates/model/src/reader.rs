@@ -7,6 +7,7 @@ use crate::document::{Entry, Node, Place, Value};
 use crate::glob::Glob;
 use crate::mistake::{Report, nearest, printable};
 use crate::secret_text::SecretText;
+use crate::shape::{Section, Shape};
 
 /// Longest duration that may be written, in seconds: a day.
 pub(crate) const SECONDS_MAX: f64 = 86_400.0;
@@ -26,17 +27,28 @@ pub(crate) fn element(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }
 
-/// A value with its path.
+/// A value with its path and what it must be.
 #[derive(Clone)]
 pub(crate) struct Field<'d> {
     pub(crate) node: &'d Node,
     pub(crate) path: String,
+    shape: Shape,
     report: &'d Report,
 }
 
 impl<'d> Field<'d> {
-    pub(crate) fn new(node: &'d Node, path: String, report: &'d Report) -> Self {
-        Self { node, path, report }
+    pub(crate) fn new(node: &'d Node, path: String, shape: Shape, report: &'d Report) -> Self {
+        Self { node, path, shape, report }
+    }
+
+    /// The document as a whole.
+    pub(crate) fn root(node: &'d Node, section: &'static Section, report: &'d Report) -> Self {
+        Self::new(node, String::new(), Shape::Section(section), report)
+    }
+
+    /// Another node in the place of this one.
+    pub(crate) fn instead(&self, node: &'d Node) -> Field<'d> {
+        Self::new(node, self.path.clone(), self.shape, self.report)
     }
 
     pub(crate) fn place(&self) -> Place {
@@ -51,7 +63,7 @@ impl<'d> Field<'d> {
     pub(crate) fn member(&self, key: &str) -> Option<Field<'d>> {
         let Value::Map(entries) = &self.node.value else { return None };
         let entry = entries.iter().find(|entry| entry.key == key)?;
-        Some(Self::new(&entry.node, member(&self.path, key), self.report))
+        Some(Self::new(&entry.node, member(&self.path, key), Shape::Any, self.report))
     }
 
     pub(crate) fn error(&self, message: impl Into<String>) {
@@ -64,6 +76,12 @@ impl<'d> Field<'d> {
 
     pub(crate) fn warning(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.report.warning(self.place(), &self.path, message, hint);
+    }
+
+    /// The reader asks for something else than what is described: a mistake of ours that must not pass as an absent key.
+    fn undescribed<T>(&self) -> Option<T> {
+        self.error("this build cannot read the key");
+        None
     }
 
     fn wrong<T>(&self, wanted: &str) -> Option<T> {
@@ -152,11 +170,11 @@ impl<'d> Field<'d> {
     }
 
     /// A whole number within bounds; text out of a variable counts.
-    pub(crate) fn integer(&self, min: u64, max: u64) -> Option<u64> {
+    pub(crate) fn integer(&self) -> Option<u64> {
+        let Shape::Integer { min, max } = self.shape else { return self.undescribed() };
         let number = match &self.node.value {
             Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
             Value::Text(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
-            Value::Text(_) => return self.wrong("a whole number"),
             _ => return self.wrong("a whole number"),
         };
         let number = number.filter(|number| (min..=max).contains(number));
@@ -179,8 +197,9 @@ impl<'d> Field<'d> {
         number
     }
 
-    /// A number of seconds from `min` on, at most a day.
-    pub(crate) fn seconds(&self, zero_allowed: bool) -> Option<Duration> {
+    /// A number of seconds, at most a day.
+    pub(crate) fn seconds(&self) -> Option<Duration> {
+        let Shape::Seconds { zero: zero_allowed } = self.shape else { return self.undescribed() };
         let seconds = self.number()?;
         if !(0.0..=SECONDS_MAX).contains(&seconds) || (seconds == 0.0 && !zero_allowed) {
             let from = if zero_allowed { "from 0" } else { "above 0" };
@@ -190,13 +209,17 @@ impl<'d> Field<'d> {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// One of `words`.
-    pub(crate) fn word<T: Copy>(&self, words: &[(&'static str, T)]) -> Option<T> {
+    /// The meaning of one of the words; `table` has exactly the described ones.
+    pub(crate) fn word<T: Copy>(&self, table: &[(&'static str, T)]) -> Option<T> {
+        let Shape::Word(words, _) = self.shape else { return self.undescribed() };
+        if !table.iter().map(|(word, _)| word).eq(words) {
+            return self.undescribed();
+        }
         let Value::Text(text) = &self.node.value else { return self.wrong(&one_of(words)) };
-        let found = words.iter().find(|(word, _)| word == text).map(|(_, value)| *value);
+        let found = table.iter().find(|(word, _)| word == text).map(|(_, value)| *value);
         if found.is_none() {
             let message = format!("must be {}", one_of(words));
-            match nearest(text, words.iter().map(|(word, _)| *word)) {
+            match nearest(text, words.iter().copied()) {
                 Some(word) => self.error_hint(message, format!("did you mean `{word}`?")),
                 None => self.error(message),
             }
@@ -206,12 +229,17 @@ impl<'d> Field<'d> {
 
     /// The elements of a list.
     pub(crate) fn list(&self) -> Option<Vec<Field<'d>>> {
+        let shape = match self.shape {
+            Shape::List(shape) | Shape::FullList(shape) => *shape,
+            Shape::AnyList | Shape::Any => Shape::Any,
+            _ => return self.undescribed(),
+        };
         let Value::List(items) = &self.node.value else { return self.wrong("a list") };
         if items.len() > ENTRIES_MAX {
             self.error(format!("has more than {ENTRIES_MAX} entries"));
             return None;
         }
-        Some(items.iter().enumerate().map(|(index, node)| Field::new(node, element(&self.path, index), self.report)).collect())
+        Some(items.iter().enumerate().map(|(index, node)| Field::new(node, element(&self.path, index), shape, self.report)).collect())
     }
 
     /// A list of values that are read one by one; wrong ones are reported and left out.
@@ -221,12 +249,24 @@ impl<'d> Field<'d> {
 
     /// The entries of a mapping with free keys: key, its place, value.
     pub(crate) fn entries(&self) -> Option<Vec<(&'d Entry, Field<'d>)>> {
+        let shape = match self.shape {
+            Shape::Entries { value, .. } => *value,
+            Shape::Modules => Shape::Section(&crate::manifest::MODULE),
+            Shape::Config | Shape::AnyMap | Shape::Any => Shape::Any,
+            _ => return self.undescribed(),
+        };
         let Value::Map(entries) = &self.node.value else { return self.wrong("a mapping") };
         if entries.len() > ENTRIES_MAX {
             self.error(format!("has more than {ENTRIES_MAX} entries"));
             return None;
         }
-        Some(entries.iter().map(|entry| (entry, Field::new(&entry.node, member(&self.path, &entry.key), self.report))).collect())
+        let field = |entry: &'d Entry| Field::new(&entry.node, member(&self.path, &entry.key), shape, self.report);
+        Some(entries.iter().map(|entry| (entry, field(entry))).collect())
+    }
+
+    /// The same value, described by somebody else: the configuration of a module by its kind.
+    pub(crate) fn shaped(&self, shape: Shape) -> Field<'d> {
+        Self { shape, ..self.clone() }
     }
 
     /// A glob.
@@ -235,10 +275,18 @@ impl<'d> Field<'d> {
         glob.map_err(|rule| self.error(rule)).ok()
     }
 
-    /// A mapping with known keys.
+    /// A mapping with known keys. Reports at once what must be there and is not.
     pub(crate) fn table(&self) -> Option<Table<'d>> {
+        let Shape::Section(section) = self.shape else { return self.undescribed() };
         let Value::Map(entries) = &self.node.value else { return self.wrong("a mapping") };
-        Some(Table { field: self.clone(), entries, known: RefCell::new(Vec::new()) })
+        let table = Table { field: self.clone(), entries, section, asked: RefCell::new(Vec::new()) };
+        for key in section.keys.iter().filter(|key| key.required && table.entry(key.name).is_none()) {
+            table.missing(key.name, None);
+        }
+        for need in section.needs.iter().filter(|need| table.says(need.when, need.word) && table.entry(need.key).is_none()) {
+            table.missing(need.key, Some(need.hint));
+        }
+        Some(table)
     }
 }
 
@@ -248,8 +296,8 @@ fn whole(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number)).then_some(number as u64)
 }
 
-fn one_of<T>(words: &[(&'static str, T)]) -> String {
-    let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+fn one_of(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match words.as_slice() {
         [only] => only.clone(),
         [first, second] => format!("{first} or {second}"),
@@ -257,31 +305,31 @@ fn one_of<T>(words: &[(&'static str, T)]) -> String {
     }
 }
 
-/// A mapping with known keys. A key that nobody asked for is a mistake; [`Table::finish`] says so.
+/// A mapping with known keys. A key that is not described, or that nobody asked for, is a mistake; [`Table::finish`] says so.
 pub(crate) struct Table<'d> {
     pub(crate) field: Field<'d>,
     entries: &'d [Entry],
-    known: RefCell<Vec<&'static str>>,
+    section: &'static Section,
+    asked: RefCell<Vec<&'static str>>,
 }
 
 impl<'d> Table<'d> {
     /// The value of `key`; `None` when it is absent or null.
     pub(crate) fn get(&self, key: &'static str) -> Option<Field<'d>> {
-        self.known.borrow_mut().push(key);
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        if entry.node.value == Value::Null {
-            return None;
+        let described = self.section.keys.iter().find(|described| described.name == key)?;
+        if !self.asked.borrow().contains(&key) {
+            self.asked.borrow_mut().push(key);
         }
-        Some(Field::new(&entry.node, member(&self.field.path, key), self.field.report))
+        let entry = self.entry(key)?;
+        Some(Field::new(&entry.node, member(&self.field.path, key), described.shape, self.field.report))
     }
 
-    /// The value of `key`, which must be there.
-    pub(crate) fn require(&self, key: &'static str) -> Option<Field<'d>> {
-        let found = self.get(key);
-        if found.is_none() {
-            self.missing(key, None);
-        }
-        found
+    fn entry(&self, key: &str) -> Option<&'d Entry> {
+        self.entries.iter().find(|entry| entry.key == key && entry.node.value != Value::Null)
+    }
+
+    fn says(&self, key: &str, word: &str) -> bool {
+        self.entry(key).is_some_and(|entry| matches!(&entry.node.value, Value::Text(text) if text == word))
     }
 
     pub(crate) fn missing(&self, key: &str, hint: Option<&str>) {
@@ -299,7 +347,8 @@ impl<'d> Table<'d> {
 
     /// Reports every key that was not asked for.
     pub(crate) fn finish(self) {
-        let known = self.known.borrow();
+        let asked = self.asked.borrow();
+        let known: Vec<&str> = self.section.keys.iter().map(|key| key.name).filter(|key| asked.contains(key)).collect();
         for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             unknown_key(&self.field, entry, &known);
         }

@@ -4,6 +4,7 @@ use crate::document::Entry;
 use crate::mistake::printable;
 use crate::reader::{Field, Table};
 use crate::secret_text::SecretText;
+use crate::shape::{Also, Key, Shape, formats, words};
 use crate::substitute::is_variable;
 
 /// Longest address in bytes.
@@ -90,6 +91,27 @@ const ERAS: [(&str, EraChoice); 8] = [
     ("2025-03-26", EraChoice::Revision("2025-03-26")),
     ("2024-11-05", EraChoice::Revision("2024-11-05")),
 ];
+
+pub(crate) const URL: Key = Key::new("url", Shape::Format(&formats::ADDRESS), "Address of a server over Streamable HTTP.");
+pub(crate) const COMMAND: Key =
+    Key::new("command", Shape::Filled, "Program of a server that speaks over its standard streams: an absolute path, or a name in `PATH`.");
+pub(crate) const ARGS: Key = Key::new("args", Shape::List(&Shape::Scalar), "Arguments of `command`.").or("[]");
+pub(crate) const ENV: Key = Key::new(
+    "env",
+    Shape::Entries { names: &formats::VARIABLE, value: &Shape::SecretText, empty: false },
+    "Variables added to the small fixed environment of `command`; `${secret:NAME}` is filled in.",
+);
+pub(crate) const HEADERS: Key = Key::new(
+    "headers",
+    Shape::Entries { names: &formats::HEADER, value: &Shape::SecretText, empty: false },
+    "Headers of every request to `url`; `${secret:NAME}` is filled in.",
+);
+pub(crate) const ERA: Key = Key::new(
+    "era",
+    Shape::Word(&words(&ERAS), Also::Nothing),
+    "Which revisions of the protocol to speak: find out, those with `initialize`, the later ones, or one of them.",
+)
+.or("auto");
 
 /// Why a text is not an address we would ever dial; `None` when it may be one. Full parsing happens where it is dialled.
 #[must_use]

@@ -86,6 +86,10 @@ impl ModuleKind for Kind {
         COMMANDS.iter().map(|command| (command.name, command.access)).collect()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        COMMANDS.iter().map(|command| (command.spec)()).collect()
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         let (tree, extended) = setup::open(setup)?;
         Ok(Arc::new(Filesystem { tree: Arc::new(tree), pool: Pool::new(PARALLEL_CALLS_MAX), mode: setup.access, extended }))

@@ -142,6 +142,11 @@ pub trait ModuleKind: Send + Sync + 'static {
     /// Every tool the kind can offer under any configuration, without prefix; for checking patterns before anything is opened.
     fn tools(&self) -> Vec<(&'static str, Access)>;
 
+    /// The tools that [`tools`](Self::tools) names, as they describe themselves; for the reference.
+    fn specs(&self) -> Vec<ToolSpec> {
+        Vec::new()
+    }
+
     /// Opens an instance. May touch the disk; call it where blocking is allowed.
     ///
     /// # Errors

@@ -83,9 +83,12 @@ fn manifest_text(path: &Path, text: String, checks: Checks<'_>) -> Checked<Manif
     if checks.strict {
         reading.be_strict();
     }
-    if let (true, Some(manifest), Some(document)) = (checks.credentials, &reading.value, &reading.document) {
-        let missing = bailiwick_gateway::missing_credentials(manifest, document, checks.modules, checks.environment);
-        reading.extend(missing);
+    if let (Some(manifest), Some(document)) = (&reading.value, &reading.document) {
+        let mut found = bailiwick_gateway::module_faults(manifest, document, checks.modules);
+        if checks.credentials {
+            found.extend(bailiwick_gateway::missing_credentials(manifest, document, checks.modules, checks.environment));
+        }
+        reading.extend(found);
     }
     Checked { path: path.to_path_buf(), text, reading }
 }

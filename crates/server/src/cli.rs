@@ -9,6 +9,7 @@ mod key;
 pub(crate) mod output;
 mod pages;
 mod run;
+mod schema;
 mod secret;
 mod serve;
 mod start;
@@ -76,6 +77,7 @@ fn run(cli: Cli, modules: ModuleRegistry) -> Result<(), Failure> {
         Command::Db(command) => finish(single()?, db::run(&context, &command)),
         Command::Agent(command) => finish(single()?, agent::run(&context, command)),
         Command::DemoUpstream => finish(single()?, demo::upstream::run(&context.environment)),
+        Command::Schema(command) => schema::run(&context, &command),
         Command::Validate(args) => validate::run(&context, &args),
         Command::StdioExec(_) => Ok(()),
     }

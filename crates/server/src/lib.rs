@@ -11,6 +11,7 @@ pub mod http;
 mod logging;
 mod operator;
 mod places;
+mod reference;
 mod report;
 mod serve;
 mod settings;

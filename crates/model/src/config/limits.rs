@@ -1,6 +1,7 @@
 //! Every limit that applies (reference, security section 14), in one table: key, default, range, meaning.
 
 use crate::reader::Field;
+use crate::shape::{Choice, Key, Section, Shape};
 
 macro_rules! limits {
     ($($key:ident = $default:literal in $min:literal ..= $max:literal, $doc:literal;)*) => {
@@ -12,6 +13,17 @@ macro_rules! limits {
 
         /// Every key of the section, in the order of the documentation.
         pub const LIMITS: &[LimitKey] = &[$(LimitKey { name: stringify!($key), default: $default, min: $min, max: $max, doc: $doc }),*];
+
+        /// The section as the reader wants it.
+        pub(super) static SECTION: Section = Section {
+            path: "limits",
+            doc: "Everything that is bounded, with its default.",
+            keys: &[$(
+                Key::new(stringify!($key), Shape::Integer { min: $min, max: $max }, $doc).or(stringify!($default))
+            ),*],
+            needs: &[],
+            choice: Choice::Free,
+        };
 
         impl Default for Limits {
             fn default() -> Self {
@@ -92,7 +104,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Limits> {
     let table = field.table()?;
     let mut limits = Limits::default();
     for key in LIMITS {
-        if let (Some(value), Some(limit)) = (table.read(key.name, |f| f.integer(key.min, key.max)), limits.field(key.name)) {
+        if let (Some(value), Some(limit)) = (table.read(key.name, |f| f.integer()), limits.field(key.name)) {
             *limit = value;
         }
     }

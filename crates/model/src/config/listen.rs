@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::reader::Field;
+use crate::shape::words;
 use crate::upstream::url_fault;
 
 /// Port when nothing else is written.
@@ -51,8 +52,12 @@ pub(super) fn listen(field: &Field<'_>) -> Option<Listen> {
     }
 }
 
+const AUTHS: [(&str, AuthMode); 2] = [("key", AuthMode::Key), ("none", AuthMode::None)];
+/// Words of `auth`.
+pub(super) static AUTH_WORDS: [&str; 2] = words(&AUTHS);
+
 pub(super) fn auth(field: &Field<'_>) -> Option<AuthMode> {
-    field.word(&[("key", AuthMode::Key), ("none", AuthMode::None)])
+    field.word(&AUTHS)
 }
 
 pub(super) fn public_url(field: &Field<'_>) -> Option<String> {

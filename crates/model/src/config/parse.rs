@@ -6,7 +6,51 @@ use crate::document::Document;
 use crate::id::OrgId;
 use crate::mistake::{Mistake, Mistakes, Reading, Report};
 use crate::reader::{Field, Table};
+use crate::shape::{Also, Choice, Key, Section, Shape, formats};
 use crate::substitute::substitute;
+
+pub(crate) static CONFIG: Section = Section {
+    path: "",
+    doc: "The gateway: where it listens, what it keeps, the servers behind it, its limits. Every key is optional.",
+    keys: &[
+        Key::new("listen", Shape::Format(&formats::LISTEN), "Where to listen; port 0 takes a free one.").or("127.0.0.1:8700"),
+        Key::new("public_url", Shape::Format(&formats::PUBLIC_URL), "Address that clients use. Absent: made from `listen`."),
+        Key::new("path", Shape::Format(&formats::ENDPOINT_PATH), "Path of the MCP endpoint.").or("/mcp"),
+        Key::new(
+            "auth",
+            Shape::Word(&listen::AUTH_WORDS, Also::Nothing),
+            "Who may call: whoever has an API key, or on a loopback address anybody.",
+        )
+        .or("key"),
+        Key::new("allowed_hosts", Shape::List(&Shape::Format(&formats::HOST)), "Further values of `Host` that are served.").or("[]"),
+        Key::new("allowed_origins", Shape::List(&Shape::Format(&formats::ORIGIN)), "Origins that browsers may come from.").or("[]"),
+        Key::new("state_dir", Shape::Filled, "Directory for the ledger and, by default, the database. Absent: the user's state directory."),
+        Key::new(
+            "database",
+            Shape::Format(&formats::DATABASE),
+            "`sqlite:PATH` or `postgres://...`. Absent: `bailiwick.db` in the state directory.",
+        ),
+        Key::new(
+            "root_key_file",
+            Shape::Filled,
+            "File that holds the root key. Absent: `bailiwick/root.key` in the user's configuration directory.",
+        ),
+        Key::new("org", Shape::Format(&formats::ORG), "Organisation of agents that name none.").or("default"),
+        Key::new("manifests", Shape::List(&Shape::Filled), "Manifest files, or globs over file names, relative to this file.").or("[]"),
+        Key::new(
+            "servers",
+            Shape::Entries { names: &formats::SERVER_NAME, value: &Shape::Section(&server::SERVER), empty: false },
+            "External MCP servers.",
+        ),
+        Key::new("names", Shape::Section(&sections::NAMES), "The names of tools as agents see them."),
+        Key::new("limits", Shape::Section(&limits::SECTION), "Everything that is bounded."),
+        Key::new("audit", Shape::Section(&sections::AUDIT), "The ledger."),
+        Key::new("log", Shape::Section(&sections::LOG), "The operational log."),
+        Key::new("shutdown", Shape::Section(&sections::SHUTDOWN), "How the process stops."),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
 
 /// Path of the MCP endpoint when nothing else is written.
 const PATH_DEFAULT: &str = "/mcp";
@@ -38,7 +82,7 @@ impl Config {
             document.root.value = crate::document::Value::Map(Vec::new());
         }
         overlay::overlay(&mut document, env);
-        let config = Field::new(&document.root, String::new(), &report).table().map(|root| {
+        let config = Field::root(&document.root, &CONFIG, &report).table().map(|root| {
             let config = Self { origins: overlay::origins(&document), ..read(&root) };
             check(&root, &config);
             root.finish();

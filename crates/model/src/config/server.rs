@@ -10,10 +10,33 @@ use crate::document::Place;
 use crate::id::OrgId;
 use crate::name::{ServerName, folded};
 use crate::reader::{Field, Table};
+use crate::shape::{Also, Choice, Key, Section, Shape, formats, words};
 use crate::upstream::{self, EraChoice, Transport, is_plain_remote};
 
 const TRUST: [(&str, TrustClass); 3] =
     [("third_party", TrustClass::ThirdParty), ("verified", TrustClass::Verified), ("first_party", TrustClass::FirstParty)];
+
+pub(super) static SERVER: Section = Section {
+    path: "servers.NAME",
+    doc: "One external MCP server; the name prefixes its tools (`NAME__tool`). `url` for a server over HTTP, `command` for a child process.",
+    keys: &[
+        upstream::URL,
+        upstream::COMMAND,
+        upstream::ARGS,
+        upstream::ENV,
+        upstream::HEADERS,
+        Key::new("allow_http", Shape::Boolean, "Whether plain http to another machine is accepted.").or("false"),
+        upstream::ERA,
+        Key::new("trust", Shape::Word(&words(&TRUST), Also::Nothing), "How far the server's own word about its tools counts.")
+            .or("third_party"),
+        Key::new("timeout_seconds", Shape::Seconds { zero: false }, "Deadline of one call. Absent: `limits.call_deadline_seconds`."),
+        Key::new("allow_private", Shape::List(&Shape::Format(&formats::CIDR)), "Ranges it may be dialled in although they are not public.")
+            .or("[]"),
+        Key::new("org", Shape::Format(&formats::ORG), "The only organisation that sees it. Absent: all."),
+    ],
+    needs: &[],
+    choice: Choice::OneOf(&["url", "command"]),
+};
 
 /// One entry under `servers`.
 #[derive(Clone, Debug)]
@@ -69,7 +92,7 @@ fn server(table: Table<'_>, name: Option<ServerName>, place: Place) -> Option<Se
     }
     let era = upstream::era(&table);
     let trust = table.read("trust", |f| f.word(&TRUST)).unwrap_or_default();
-    let timeout = table.read("timeout_seconds", |f| f.seconds(false));
+    let timeout = table.read("timeout_seconds", |f| f.seconds());
     let cidr = |f: &Field<'_>| Cidr::parse(f.filled()?).map_err(|rule| f.error(rule)).ok();
     let allow_private = table.read("allow_private", |f| f.each(cidr)).unwrap_or_default();
     let org = table.read("org", super::parse::org);

@@ -2,6 +2,7 @@
 
 use crate::id::{AgentId, AgentType};
 use crate::reader::{Field, Table};
+use crate::shape::{Also, Choice, Key, Need, Section, Shape, formats, words};
 use crate::substitute::is_variable;
 use crate::template::{self, TemplateFault};
 use crate::upstream::address;
@@ -61,6 +62,56 @@ impl Vault {
     }
 }
 
+const SOURCES: [(&str, Kind); 3] = [("env", Kind::Env), ("file", Kind::File), ("vault", Kind::Vault)];
+const AUTHS: [(&str, ()); 1] = [("approle", ())];
+
+pub(super) static CREDENTIALS: Section = Section {
+    path: "credentials",
+    doc: "Where the credentials of modules come from. Each module is lent the ones it declares, and the agent sees none of them.",
+    keys: &[
+        Key::new("source", Shape::Word(&words(&SOURCES), Also::Nothing), "The environment of the process, a file, or HashiCorp Vault.")
+            .or("env"),
+        Key::new(
+            "path",
+            Shape::Filled,
+            "For `source: file`: a YAML mapping of names to values, of mode 0600 and owned by the running user.",
+        ),
+        Key::new(
+            "strict_permissions",
+            Shape::Boolean,
+            "Whether a secrets file that others can read is refused; otherwise it is a warning.",
+        )
+        .or("true"),
+        Key::new("vault", Shape::Section(&VAULT), "For `source: vault`: which secret, and how to sign in."),
+    ],
+    needs: &[
+        Need { when: "source", word: "file", key: "path", hint: "`source: file` reads the credentials from the YAML mapping at `path`" },
+        Need { when: "source", word: "vault", key: "vault", hint: "`source: vault` needs at least `vault.addr` and `vault.path`" },
+    ],
+    choice: Choice::Free,
+};
+
+static VAULT: Section = Section {
+    path: "credentials.vault",
+    doc: "One secret of HashiCorp Vault, read once at the start.",
+    keys: &[
+        Key::new("addr", Shape::Format(&formats::ADDRESS), "Base address of the server.").required(),
+        Key::new("auth", Shape::Word(&words(&AUTHS), Also::Nothing), "How to sign in.").or("approle"),
+        Key::new("role_id_env", Shape::Format(&formats::VARIABLE), "Environment variable that holds the role id.").or("VAULT_ROLE_ID"),
+        Key::new("secret_id_env", Shape::Format(&formats::VARIABLE), "Environment variable that holds the secret id.")
+            .or("VAULT_SECRET_ID"),
+        Key::new(
+            "path",
+            Shape::Format(&formats::VAULT_PATH),
+            "Path of the secret; `{agent_id}` and `{agent_type}` are replaced, `..` is refused.",
+        )
+        .required(),
+        Key::new("kv_version", Shape::Integer { min: 1, max: 2 }, "Version of the key/value engine.").or("2"),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
 #[derive(Clone, Copy)]
 enum Kind {
     Env,
@@ -70,24 +121,14 @@ enum Kind {
 
 pub(super) fn read(field: &Field<'_>) -> Option<Credentials> {
     let table = field.table()?;
-    let kind = table.read("source", |f| f.word(&[("env", Kind::Env), ("file", Kind::File), ("vault", Kind::Vault)])).unwrap_or(Kind::Env);
+    let kind = table.read("source", |f| f.word(&SOURCES)).unwrap_or(Kind::Env);
     let path = table.read("path", |f| f.filled().map(str::to_owned));
     let vault = table.read("vault", vault);
     let strict_permissions = table.read("strict_permissions", Field::boolean).unwrap_or(true);
     let source = match kind {
         Kind::Env => CredentialSource::Env,
-        Kind::File => {
-            if table.get("path").is_none() {
-                table.missing("path", Some("`source: file` reads the credentials from the YAML mapping at `path`"));
-            }
-            CredentialSource::File { path: path.unwrap_or_default() }
-        }
-        Kind::Vault => {
-            if table.get("vault").is_none() {
-                table.missing("vault", Some("`source: vault` needs at least `vault.addr` and `vault.path`"));
-            }
-            vault.map_or(CredentialSource::Env, CredentialSource::Vault)
-        }
+        Kind::File => CredentialSource::File { path: path.unwrap_or_default() },
+        Kind::Vault => vault.map_or(CredentialSource::Env, CredentialSource::Vault),
     };
     table.finish();
     Some(Credentials { source, strict_permissions })
@@ -95,12 +136,12 @@ pub(super) fn read(field: &Field<'_>) -> Option<Credentials> {
 
 fn vault(field: &Field<'_>) -> Option<Vault> {
     let table = field.table()?;
-    let addr = table.require("addr").and_then(|f| address(&f));
-    table.read("auth", |f| f.word(&[("approle", ())]));
+    let addr = table.read("addr", address);
+    table.read("auth", |f| f.word(&AUTHS));
     let role_id_env = variable(&table, "role_id_env", "VAULT_ROLE_ID");
     let secret_id_env = variable(&table, "secret_id_env", "VAULT_SECRET_ID");
-    let path = table.require("path").and_then(|f| path(&f));
-    let kv_version = table.read("kv_version", |f| f.integer(1, 2)).map_or(2, |version| if version == 1 { 1 } else { 2 });
+    let path = table.read("path", path);
+    let kv_version = table.read("kv_version", |f| f.integer()).map_or(2, |version| if version == 1 { 1 } else { 2 });
     table.finish();
     Some(Vault { addr: addr?, role_id_env, secret_id_env, path: path?, kv_version })
 }

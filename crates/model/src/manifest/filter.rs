@@ -2,6 +2,7 @@
 
 use super::pattern::{self, Pattern};
 use crate::reader::{Field, Table};
+use crate::shape::{Also, Choice, Key, Section, Shape, formats, words};
 
 /// What a matching rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,60 @@ pub struct ResponseFilter {
 const DECODINGS: [(&str, Decoding); 3] =
     [("base64", Decoding::Base64), ("urlsafe_base64", Decoding::UrlsafeBase64), ("url", Decoding::Url)];
 
+const ARGUMENT_ACTIONS: [(&str, FilterAction); 2] = [("block", FilterAction::Block), ("warn", FilterAction::Warn)];
+const RESPONSE_ACTIONS: [(&str, FilterAction); 3] =
+    [("warn", FilterAction::Warn), ("block", FilterAction::Block), ("redact", FilterAction::Redact)];
+
+const NAME: Key = Key::new("name", Shape::Filled, "Shown to operators, never to the agent.").required();
+const PATTERN: Key = Key::new(
+    "pattern",
+    Shape::Format(&formats::PATTERN),
+    "Regular expression, matched in linear time: no look-around, no back-references.",
+)
+.required();
+const DECODE: Key = Key::new(
+    "decode",
+    Shape::List(&Shape::Word(&words(&DECODINGS), Also::Nothing)),
+    "Encodings that are undone before matching; the text as it is is matched too.",
+)
+.or("[]");
+const CASE: Key = Key::new("case_insensitive", Shape::Boolean, "Whether letter case is ignored.").or("false");
+
+pub(super) static ARGUMENT: Section = Section {
+    path: "argument_filters[]",
+    doc: "A rule over the arguments of calls.",
+    keys: &[
+        NAME,
+        PATTERN,
+        Key::new("fields", Shape::FullList(&Shape::Filled), "Names of the arguments it looks at; `*` = all.").or("[\"*\"]"),
+        Key::new("action", Shape::Word(&words(&ARGUMENT_ACTIONS), Also::Nothing), "Refuse the call, or let it pass and record the match.")
+            .or("block"),
+        DECODE,
+        CASE,
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+pub(super) static RESPONSE: Section = Section {
+    path: "response_filters[]",
+    doc: "A rule over the results of calls.",
+    keys: &[
+        NAME,
+        PATTERN,
+        Key::new(
+            "action",
+            Shape::Word(&words(&RESPONSE_ACTIONS), Also::Nothing),
+            "Let the result pass and record the match, hold the result back, or replace the match.",
+        )
+        .or("warn"),
+        DECODE,
+        CASE,
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
 struct Common {
     name: String,
     pattern: Pattern,
@@ -63,9 +118,9 @@ struct Common {
 }
 
 fn common(table: &Table<'_>) -> Option<Common> {
-    let name = table.require("name").and_then(|f| f.filled().map(str::to_owned));
+    let name = table.read("name", |f| f.filled().map(str::to_owned));
     let case_insensitive = table.read("case_insensitive", Field::boolean).unwrap_or(false);
-    let pattern = table.require("pattern").and_then(|f| pattern::read(&f, case_insensitive));
+    let pattern = table.read("pattern", |f| pattern::read(f, case_insensitive));
     let decode = table.read("decode", |f| f.each(|f| f.word(&DECODINGS))).unwrap_or_default();
     Some(Common { name: name?, pattern: pattern?, decode })
 }
@@ -80,7 +135,7 @@ pub(super) fn argument(field: &Field<'_>) -> Option<ArgumentFilter> {
         }
         Some(fields)
     });
-    let action = table.read("action", |f| f.word(&[("block", FilterAction::Block), ("warn", FilterAction::Warn)]));
+    let action = table.read("action", |f| f.word(&ARGUMENT_ACTIONS));
     table.finish();
     let Common { name, pattern, decode } = common?;
     let fields = fields.unwrap_or_else(|| vec!["*".to_owned()]);
@@ -90,8 +145,7 @@ pub(super) fn argument(field: &Field<'_>) -> Option<ArgumentFilter> {
 pub(super) fn response(field: &Field<'_>) -> Option<ResponseFilter> {
     let table = field.table()?;
     let common = common(&table);
-    let words = [("warn", FilterAction::Warn), ("block", FilterAction::Block), ("redact", FilterAction::Redact)];
-    let action = table.read("action", |f| f.word(&words)).unwrap_or(FilterAction::Warn);
+    let action = table.read("action", |f| f.word(&RESPONSE_ACTIONS)).unwrap_or(FilterAction::Warn);
     table.finish();
     let Common { name, pattern, decode } = common?;
     Some(ResponseFilter { name, pattern, action, decode })

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::glob::Glob;
-use crate::reader::{Field, Table};
+use crate::reader::Field;
+use crate::shape::{Also, Choice, Key, Need, Section, Shape, formats, words};
 use crate::upstream::address;
 
 /// Longest life of a request for approval in seconds: 30 days.
@@ -105,19 +106,89 @@ impl Default for Hitl {
     }
 }
 
+const MODES: [(&str, HitlMode); 2] = [("enforce", HitlMode::Enforce), ("interactive", HitlMode::Interactive)];
+const NOTIFIERS: [(&str, Notifier); 4] =
+    [("log", Notifier::Log), ("ntfy", Notifier::Ntfy), ("matrix", Notifier::Matrix), ("webhook", Notifier::Webhook)];
+const SIGNINGS: [(&str, SigningMode); 3] =
+    [("off", SigningMode::Off), ("observe", SigningMode::Observe), ("enforce", SigningMode::Enforce)];
+const GLOBS: Shape = Shape::List(&Shape::Format(&formats::TOOL_GLOB));
+
+pub(super) static HITL: Section = Section {
+    path: "hitl",
+    doc: "Approvals by a person.",
+    keys: &[
+        Key::new("mode", Shape::Word(&words(&MODES), Also::Nothing), "How a held call is decided. `interactive` is taken for `enforce`.")
+            .or("enforce"),
+        Key::new("approval_required", GLOBS, "Globs over served tool names: these calls wait for a person.").or("[]"),
+        Key::new(
+            "shadow",
+            GLOBS,
+            "Globs over served tool names: these calls are recorded and not executed. Wins over `approval_required`.",
+        )
+        .or("[]"),
+        Key::new("timeout_seconds", Shape::Integer { min: 1, max: TIMEOUT_SECONDS_MAX }, "How long a request for approval stays open.")
+            .or("300"),
+        Key::new("notify", Shape::Section(&NOTIFY), "Where a request for approval is announced."),
+        Key::new("signing", Shape::Section(&SIGNING), "Signed decisions of the command line."),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+static NOTIFY: Section = Section {
+    path: "hitl.notify",
+    doc: "Where a request for approval is announced.",
+    keys: &[
+        Key::new("type", Shape::Word(&words(&NOTIFIERS), Also::Nothing), "The operational log, an ntfy topic, a Matrix room, or a POST.")
+            .or("log"),
+        Key::new("url", Shape::Format(&formats::ADDRESS), "Address: for `webhook` where to post, for `ntfy` the server."),
+        Key::new("topic", Shape::Format(&formats::TOPIC), "Topic, for `ntfy`."),
+        Key::new("room", Shape::Format(&formats::ROOM), "Room, for `matrix`."),
+    ],
+    needs: &[
+        Need { when: "type", word: "ntfy", key: "topic", hint: NEEDED },
+        Need { when: "type", word: "matrix", key: "room", hint: NEEDED },
+        Need { when: "type", word: "webhook", key: "url", hint: NEEDED },
+    ],
+    choice: Choice::Free,
+};
+const NEEDED: &str = "the chosen `type` needs it";
+
+static SIGNING: Section = Section {
+    path: "hitl.signing",
+    doc: "Whether decisions from the command line must be signed.",
+    keys: &[
+        Key::new("mode", Shape::Word(&words(&SIGNINGS), Also::False), "Not looked at, checked and recorded, or refused when unsigned.")
+            .or("off"),
+        Key::new("public_key_path", Shape::Filled, "File with the Ed25519 public key that decisions are checked against."),
+        Key::new("approve_command", Shape::Filled, "Command that is shown to the operator.").or("scoped-mcp-approve"),
+    ],
+    needs: &[
+        Need { when: "mode", word: "observe", key: "public_key_path", hint: CHECKED },
+        Need { when: "mode", word: "enforce", key: "public_key_path", hint: CHECKED },
+    ],
+    choice: Choice::Free,
+};
+const CHECKED: &str = "decisions are checked against this key";
+
+#[derive(Clone, Copy)]
+enum Notifier {
+    Log,
+    Ntfy,
+    Matrix,
+    Webhook,
+}
+
 pub(super) fn read(field: &Field<'_>) -> Option<Hitl> {
     let table = field.table()?;
     let mode_field = table.get("mode");
-    let words = [("enforce", HitlMode::Enforce), ("interactive", HitlMode::Interactive)];
-    let mode = mode_field.as_ref().and_then(|f| f.word(&words)).unwrap_or_default();
+    let mode = mode_field.as_ref().and_then(|f| f.word(&MODES)).unwrap_or_default();
     let globs = |key| table.read(key, |f| f.each(Field::glob)).unwrap_or_default();
     let hitl = Hitl {
         mode,
         approval_required: globs("approval_required"),
         shadow: globs("shadow"),
-        timeout: Duration::from_secs(
-            table.read("timeout_seconds", |f| f.integer(1, TIMEOUT_SECONDS_MAX)).unwrap_or(TIMEOUT_SECONDS_DEFAULT),
-        ),
+        timeout: Duration::from_secs(table.read("timeout_seconds", |f| f.integer()).unwrap_or(TIMEOUT_SECONDS_DEFAULT)),
         notify: table.read("notify", notify).unwrap_or_default(),
         signing: table.read("signing", signing).unwrap_or_default(),
     };
@@ -137,32 +208,18 @@ pub(super) fn read(field: &Field<'_>) -> Option<Hitl> {
 
 fn notify(field: &Field<'_>) -> Option<Notify> {
     let table = field.table()?;
-    let kind = table.read("type", |f| f.word(&[("log", 0), ("ntfy", 1), ("matrix", 2), ("webhook", 3)])).unwrap_or(0);
+    let kind = table.read("type", |f| f.word(&NOTIFIERS)).unwrap_or(Notifier::Log);
     let url = table.read("url", address);
     let topic = table.read("topic", |f| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
         matching(f, |text| !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed), "letters, digits, `_` and `-`, at most 64")
     });
     let room = table.read("room", |f| matching(f, is_room, "a Matrix room, `!id:server` or `#alias:server`"));
-    let needed = |key| {
-        if table.get(key).is_none() {
-            table.missing(key, Some("the chosen `type` needs it"));
-        }
-    };
     let notify = match kind {
-        1 => {
-            needed("topic");
-            topic.map(|topic| Notify::Ntfy { url, topic })
-        }
-        2 => {
-            needed("room");
-            room.map(|room| Notify::Matrix { room })
-        }
-        3 => {
-            needed("url");
-            url.map(|url| Notify::Webhook { url })
-        }
-        _ => Some(Notify::Log),
+        Notifier::Ntfy => topic.map(|topic| Notify::Ntfy { url, topic }),
+        Notifier::Matrix => room.map(|room| Notify::Matrix { room }),
+        Notifier::Webhook => url.map(|url| Notify::Webhook { url }),
+        Notifier::Log => Some(Notify::Log),
     };
     table.finish();
     notify
@@ -185,18 +242,10 @@ fn is_room(text: &str) -> bool {
 
 fn signing(field: &Field<'_>) -> Option<Signing> {
     let table = field.table()?;
-    let words = [("off", SigningMode::Off), ("observe", SigningMode::Observe), ("enforce", SigningMode::Enforce)];
     // Unquoted `off` is a boolean to the older YAML that the original reads.
-    let mode = table.read("mode", |f| if f.is_false() { Some(SigningMode::Off) } else { f.word(&words) }).unwrap_or_default();
+    let mode = table.read("mode", |f| if f.is_false() { Some(SigningMode::Off) } else { f.word(&SIGNINGS) }).unwrap_or_default();
     let public_key_path = table.read("public_key_path", |f| f.filled().map(str::to_owned));
-    require_key(&table, mode);
     let approve_command = table.read("approve_command", |f| f.filled().map(str::to_owned));
     table.finish();
     Some(Signing { mode, public_key_path, approve_command: approve_command.unwrap_or_else(|| Signing::default().approve_command) })
-}
-
-fn require_key(table: &Table<'_>, mode: SigningMode) {
-    if mode != SigningMode::Off && table.get("public_key_path").is_none() {
-        table.missing("public_key_path", Some("decisions are checked against this key"));
-    }
 }

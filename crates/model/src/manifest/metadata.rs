@@ -1,6 +1,31 @@
 //! Facts that are stored and shown, never acted on.
 
 use crate::reader::{Field, Table};
+use crate::shape::{Choice, Key, Section, Shape};
+
+pub(super) static INTERACTION: Section = Section {
+    path: "interaction_permissions",
+    doc: "Kinds of interaction by need of approval. Stored and shown, never acted on.",
+    keys: &[
+        Key::new("auto_approved", Shape::List(&Shape::Text), "Kinds that go without asking.").or("[]"),
+        Key::new("needs_approval", Shape::List(&Shape::Text), "Kinds that go only after asking.").or("[]"),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+pub(super) static WORKSPACE: Section = Section {
+    path: "workspace_access[]",
+    doc: "A directory the agent works in. Stored and shown, never acted on.",
+    keys: &[
+        Key::new("path", Shape::Filled, "The directory.").required(),
+        Key::new("access", Shape::Filled, "A word such as `read` or `write`.").required(),
+        Key::new("git_backed", Shape::Boolean, "Whether it is under version control.").or("false"),
+        Key::new("branch_required", Shape::Boolean, "Whether changes go to a branch.").or("false"),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
 
 /// `max_auto_risk`, `interaction_permissions` and `workspace_access`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,8 +78,8 @@ fn interaction(field: &Field<'_>) -> Option<InteractionPermissions> {
 
 fn workspace(field: &Field<'_>) -> Option<WorkspaceAccess> {
     let table = field.table()?;
-    let path = table.require("path").and_then(|f| f.filled().map(str::to_owned));
-    let access = table.require("access").and_then(|f| f.filled().map(str::to_owned));
+    let path = table.read("path", |f| f.filled().map(str::to_owned));
+    let access = table.read("access", |f| f.filled().map(str::to_owned));
     let git_backed = table.read("git_backed", Field::boolean).unwrap_or(false);
     let branch_required = table.read("branch_required", Field::boolean).unwrap_or(false);
     table.finish();

@@ -14,6 +14,31 @@ use crate::document::{Entry, Node, Place, Value as Tree};
 use crate::mistake::{nearest, printable};
 use crate::name::is_module_key;
 use crate::reader::{Field, member, unknown_key};
+use crate::shape::{Choice, Key, Section, Shape, formats};
+
+pub(crate) static MODULE: Section = Section {
+    path: "modules.KEY",
+    doc: "One instance of a module. The key names it and prefixes its tools (`KEY_read_file`).",
+    keys: &[
+        Key::new(
+            "mode",
+            super::servers::MODE,
+            "`read` offers the tools that only look, `write` all of them. Absent: all of them, with a warning where some write.",
+        ),
+        Key::new("type", Shape::Filled, "The module; absent when the key itself is the module's name."),
+        Key::new("config", Shape::Config, "Its configuration; the keys are the module's own."),
+        Key::new("optional", Shape::Boolean, "Whether the agent starts without the module when it cannot be opened.").or("false"),
+        Key::new(
+            "dependency_wait_timeout_seconds",
+            Shape::Seconds { zero: true },
+            "How long to wait for a port on this machine before the module is loaded; 0 = not at all.",
+        )
+        .or("30"),
+        Key::new("dependency_wait_interval_seconds", Shape::Seconds { zero: false }, "Pause between two attempts.").or("1"),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
 
 /// One instance of a module kind.
 #[derive(Clone)]
@@ -58,7 +83,10 @@ impl fmt::Debug for ModuleEntry {
 
 const WAIT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 const WAIT_INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
-const CREDENTIAL_MAP: &str = "credential_map";
+/// Key in every configuration that a module kind describes: credential name the module asks for -> name in the source.
+pub(crate) const CREDENTIAL_MAP: &str = "credential_map";
+pub(crate) const CREDENTIAL_MAP_DOC: &str = "Credential name that the module asks for -> name in the source.";
+pub(crate) const CREDENTIAL_MAP_SHAPE: Shape = Shape::Entries { names: &formats::ANY, value: &Shape::Filled, empty: false };
 
 pub(super) fn read(field: &Field<'_>, kinds: &dyn ModuleCatalog) -> Option<Vec<ModuleEntry>> {
     let entries = field.entries()?;
@@ -75,21 +103,24 @@ fn module(entry: &Entry, field: &Field<'_>, kinds: &dyn ModuleCatalog) -> Option
     }
     // `grafana:` with nothing behind it is a module with every default.
     let empty = Node { value: Tree::Map(Vec::new()), place: entry.key_place };
-    let field = if field.is_null() { Field::new(&empty, field.path.clone(), field.report()) } else { field.clone() };
+    let field = if field.is_null() { field.instead(&empty) } else { field.clone() };
     let table = field.table()?;
     let mode_field = table.get("mode");
     let access = mode_field.as_ref().and_then(mode).flatten();
     let kind_field = table.get("type");
     let kind = kind_field.as_ref().map_or(Some(entry.key.as_str()), Field::filled);
     let optional = table.read("optional", Field::boolean).unwrap_or(false);
-    let wait_timeout = table.read("dependency_wait_timeout_seconds", |f| f.seconds(true)).unwrap_or(WAIT_TIMEOUT_DEFAULT);
-    let wait_interval = table.read("dependency_wait_interval_seconds", |f| f.seconds(false)).unwrap_or(WAIT_INTERVAL_DEFAULT);
+    let wait_timeout = table.read("dependency_wait_timeout_seconds", |f| f.seconds()).unwrap_or(WAIT_TIMEOUT_DEFAULT);
+    let wait_interval = table.read("dependency_wait_interval_seconds", |f| f.seconds()).unwrap_or(WAIT_INTERVAL_DEFAULT);
     let no_config = Node { value: Tree::Map(Vec::new()), place: field.place() };
-    let config = table.get("config").unwrap_or_else(|| Field::new(&no_config, member(&field.path, "config"), field.report()));
+    let config =
+        table.get("config").unwrap_or_else(|| Field::new(&no_config, member(&field.path, "config"), Shape::Config, field.report()));
     let configured = kind.and_then(|kind| match kinds.config_keys(kind) {
-        _ if kind == PROXY_KIND => {
-            config.table().and_then(proxy::read).map(|proxy| Configured { proxy: Some(proxy), ..Configured::default() })
-        }
+        _ if kind == PROXY_KIND => config
+            .shaped(Shape::Section(&proxy::PROXY))
+            .table()
+            .and_then(proxy::read)
+            .map(|proxy| Configured { proxy: Some(proxy), ..Configured::default() }),
         Some(keys) => {
             warn_of_mode(entry, &field, mode_field.as_ref(), access, &kinds.tools(kind));
             configure(&config, kind, keys)
@@ -132,10 +163,10 @@ fn configure(config: &Field<'_>, kind: &str, keys: &[ConfigKey]) -> Option<Confi
             continue;
         }
         if entry.key == CREDENTIAL_MAP {
-            configured.credential_map = credential_map(&field);
+            configured.credential_map = credential_map(&field.shaped(CREDENTIAL_MAP_SHAPE));
         } else if let Some(key) = keys.iter().find(|key| key.name == entry.key) {
             configured.places.insert(entry.key.clone(), field.place());
-            if let Some(value) = values::read(&field, key.kind) {
+            if let Some(value) = values::read(&field.shaped(values::shape(key.kind)), key.kind) {
                 configured.values.insert(entry.key.clone(), value);
             }
         } else if kind == "sqlite" && entry.key == "db_path" {

@@ -6,7 +6,40 @@ use crate::document::{Document, Place};
 use crate::id::AgentType;
 use crate::mistake::{Mistake, Mistakes, Reading, Report};
 use crate::reader::{Field, Table};
+use crate::shape::{Choice, Key, Section, Shape, formats};
 use crate::substitute::substitute;
+
+const FILTERED: &str = "Rules that are looked at in the order in which they stand.";
+
+pub(crate) static MANIFEST: Section = Section {
+    path: "",
+    doc: "What agents of one type may do: modules, servers, credentials, limits, filters, approvals.",
+    keys: &[
+        Key::new("agent_type", Shape::Format(&formats::AGENT_TYPE), "The type of agents that the manifest is for.").required(),
+        Key::new("description", Shape::Text, "Free text.").or(""),
+        Key::new("modules", Shape::Modules, "Module key -> module, in load order. A manifest has at least one module or server."),
+        Key::new(
+            "servers",
+            Shape::Entries { names: &formats::SERVER_NAME, value: &Shape::Section(&servers::GRANT), empty: true },
+            "Servers of the gateway that the agent may use, by their names in bailiwick.yml.",
+        ),
+        Key::new("policy", Shape::Section(&servers::POLICY), "Globs over everything the agent sees."),
+        Key::new("credentials", Shape::Section(&credentials::CREDENTIALS), "Where the credentials of modules come from."),
+        Key::new("state_backend", Shape::Section(&settings::STATE_BACKEND), "Accepted for compatibility."),
+        Key::new("rate_limits", Shape::Section(&rates::RATE_LIMITS), "Calls per time."),
+        Key::new("argument_filters", Shape::List(&Shape::Section(&filter::ARGUMENT)), FILTERED).or("[]"),
+        Key::new("response_filters", Shape::List(&Shape::Section(&filter::RESPONSE)), FILTERED).or("[]"),
+        Key::new("hitl", Shape::Section(&hitl::HITL), "Approvals by a person."),
+        Key::new("audit", Shape::Section(&settings::AUDIT), "What the readable call record shows."),
+        Key::new("compat", Shape::Section(&settings::COMPAT), "What early versions of scoped-mcp did differently."),
+        Key::new("content_limits", Shape::Section(&settings::CONTENT_LIMITS), "What of a result may reach the agent."),
+        Key::new("max_auto_risk", Shape::Scalar, "A word of your own. Stored and shown, never acted on."),
+        Key::new("interaction_permissions", Shape::Section(&metadata::INTERACTION), "Stored and shown, never acted on."),
+        Key::new("workspace_access", Shape::List(&Shape::Section(&metadata::WORKSPACE)), "Stored and shown, never acted on.").or("[]"),
+    ],
+    needs: &[],
+    choice: Choice::AnyOf(&["modules", "servers"]),
+};
 
 /// Largest binary block in a result when the manifest says nothing: 10 MiB.
 pub const BINARY_BYTES_DEFAULT: u64 = 10 << 20;
@@ -32,7 +65,7 @@ impl Manifest {
         let report = Report::new(file);
         let Some(mut document) = Document::read(text, &report) else { return report.finish(None, None) };
         substitute(&mut document, env, &report);
-        let manifest = Field::new(&document.root, String::new(), &report).table().and_then(|root| read(root, kinds));
+        let manifest = Field::root(&document.root, &MANIFEST, &report).table().and_then(|root| read(root, kinds));
         report.finish(manifest, Some(document))
     }
 
@@ -84,7 +117,7 @@ fn read(root: Table<'_>, kinds: &dyn ModuleCatalog) -> Option<Manifest> {
 }
 
 fn agent_type(root: &Table<'_>) -> Option<(AgentType, Place)> {
-    let field = root.require("agent_type")?;
+    let field = root.get("agent_type")?;
     match AgentType::parse(field.text()?.trim()) {
         Ok(agent_type) => Some((agent_type, field.place())),
         Err(fault) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::settings::binary_bytes;
 use crate::reader::{Field, Table};
+use crate::shape::{Choice, Key, Section, Shape};
 use crate::upstream::{self, EraChoice, Transport, is_plain_remote};
 
 /// The module kind that the manifest parser knows itself.
@@ -26,6 +27,34 @@ pub struct ProxyConfig {
     pub era: EraChoice,
 }
 
+pub(crate) static PROXY: Section = Section {
+    path: "modules.KEY.config (mcp_proxy)",
+    doc: "One MCP server of the agent's own: `url` for a server over HTTP, or `command` for a child process.",
+    keys: &[
+        upstream::URL,
+        upstream::COMMAND,
+        upstream::ARGS,
+        upstream::ENV,
+        upstream::HEADERS,
+        Key::new("tool_allowlist", Shape::List(&Shape::Filled), "The server's own tool names that are served; empty = all.").or("[]"),
+        Key::new(
+            "tool_denylist",
+            Shape::List(&Shape::Filled),
+            "The server's own tool names that are not served; applied after the allowlist.",
+        )
+        .or("[]"),
+        Key::new("discovery_timeout_seconds", Shape::Seconds { zero: false }, "Limit for opening and listing.").or("10"),
+        Key::new(
+            "max_binary_bytes",
+            super::settings::BINARY_BYTES,
+            "Largest binary block in a result in bytes; 0 = no limit. Absent: as `content_limits` says.",
+        ),
+        upstream::ERA,
+    ],
+    needs: &[],
+    choice: Choice::OneOf(&["url", "command"]),
+};
+
 /// Limit for opening and listing when the manifest says nothing.
 const DISCOVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -39,7 +68,7 @@ pub(super) fn read(table: Table<'_>) -> Option<ProxyConfig> {
     }
     let names = |key| table.read(key, |f| f.each(|f| f.filled().map(str::to_owned))).unwrap_or_default();
     let (tool_allowlist, tool_denylist) = (names("tool_allowlist"), names("tool_denylist"));
-    let discovery_timeout = table.read("discovery_timeout_seconds", |f: &Field<'_>| f.seconds(false));
+    let discovery_timeout = table.read("discovery_timeout_seconds", |f: &Field<'_>| f.seconds());
     let binary_bytes_max = table.read("max_binary_bytes", binary_bytes);
     let era = upstream::era(&table);
     table.finish();

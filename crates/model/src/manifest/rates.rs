@@ -3,6 +3,24 @@
 use crate::glob::Glob;
 use crate::rate::Rate;
 use crate::reader::Field;
+use crate::shape::{Choice, Key, Section, Shape, formats};
+
+const RATE: Shape = Shape::Format(&formats::RATE);
+
+pub(super) static RATE_LIMITS: Section = Section {
+    path: "rate_limits",
+    doc: "Calls per time, written `<N>/second`, `<N>/minute` or `<N>/hour`.",
+    keys: &[
+        Key::new("global", RATE, "Over all tools together."),
+        Key::new(
+            "per_tool",
+            Shape::Entries { names: &formats::TOOL_GLOB, value: &RATE, empty: false },
+            "Glob over served tool names -> rate. The first glob that matches counts; tools that match one glob share one counter.",
+        ),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
 
 /// Limits of one agent.
 #[derive(Clone, Debug, Default)]

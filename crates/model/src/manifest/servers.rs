@@ -5,6 +5,48 @@ use crate::document::Place;
 use crate::glob::Glob;
 use crate::name::ServerName;
 use crate::reader::Field;
+use crate::shape::{Also, Choice, Key, Section, Shape, formats, words};
+
+const MODES: [(&str, Option<Access>); 2] = [("read", Some(Access::Read)), ("write", Some(Access::Write))];
+/// `read`, `write`, or an empty text for no mode.
+pub(super) const MODE: Shape = Shape::Word(&words(&MODES), Also::Empty);
+const GLOBS: Shape = Shape::List(&Shape::Format(&formats::TOOL_GLOB));
+
+const ALLOW: Key = Key::new("allow", GLOBS, "What is admitted. Absent: everything; empty: nothing.");
+const DENY: Key = Key::new("deny", GLOBS, "What is not admitted after all; wins over `allow`.").or("[]");
+
+pub(super) static POLICY: Section = Section {
+    path: "policy",
+    doc: "Globs over the names of tools as the agent sees them, over modules and servers alike.",
+    keys: &[ALLOW, DENY],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+static LISTS: Section = Section {
+    path: "servers.NAME.tools",
+    doc: "Globs over the server's own names (`prompts` likewise; `resources`: over URIs).",
+    keys: &[ALLOW, DENY],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+pub(super) static GRANT: Section = Section {
+    path: "servers.NAME",
+    doc: "What the agent may use of a server that bailiwick.yml declares. `NAME:` with nothing behind it grants the server as it is.",
+    keys: &[
+        Key::new("mode", MODE, "`read` narrows to tools whose effective risk is read-only."),
+        Key::new("tools", Shape::Section(&LISTS), "Over the server's own tool names."),
+        Key::new(
+            "prompts",
+            Shape::Section(&LISTS),
+            "Over the server's own prompt names. Absent: all, unless `tools.allow` narrows the grant.",
+        ),
+        Key::new("resources", Shape::Section(&LISTS), "Over resource URIs. Absent: all, unless `tools.allow` narrows the grant."),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
 
 /// `allow` and `deny`. An absent `allow` admits everything, an empty one nothing; `deny` wins.
 #[derive(Clone, Debug, Default)]
@@ -83,12 +125,12 @@ fn grant(name: ServerName, place: Place, field: &Field<'_>) -> Option<ServerGran
     Some(grant)
 }
 
-/// `read`, `write`, or an empty text for no mode.
+/// Reads [`MODE`].
 pub(super) fn mode(field: &Field<'_>) -> Option<Option<Access>> {
     if field.is_empty_text() {
         return Some(None);
     }
-    field.word(&[("read", Some(Access::Read)), ("write", Some(Access::Write))])
+    field.word(&MODES)
 }
 
 pub(super) fn lists(field: &Field<'_>) -> Option<GlobLists> {

@@ -2,6 +2,63 @@
 
 use crate::reader::Field;
 use crate::sensitive::Sensitive;
+use crate::shape::{Also, Choice, Key, Need, Section, Shape, words};
+
+const BACKENDS: [(&str, bool); 2] = [("in_process", false), ("dragonfly", true)];
+
+pub(super) static AUDIT: Section = Section {
+    path: "audit",
+    doc: "What the readable call record shows. The ledger is not affected.",
+    keys: &[
+        Key::new("log_args", Shape::Boolean, "Whether the record shows arguments, with secrets redacted.").or("true"),
+        Key::new("otel_service_name", Shape::Filled, "Service name in traces.").or("scoped-mcp"),
+        Key::new("agent_bus_emit", Shape::Boolean, "Accepted for compatibility; has no effect.").or("false"),
+        Key::new("agent_bus_hitl_emit", Shape::Boolean, "Accepted for compatibility; has no effect.").or("false"),
+        Key::new("agent_bus_comms_dir", Shape::Text, "Accepted for compatibility; has no effect."),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+pub(super) static COMPAT: Section = Section {
+    path: "compat",
+    doc: "What early versions of scoped-mcp did differently.",
+    keys: &[
+        Key::new("doubled_names", Shape::Boolean, "Whether a tool also answers to its name with the module key twice; never listed so.")
+            .or("false"),
+        Key::new("status_tool", Shape::Boolean, "Whether the agent has the tool `scoped_mcp_status`, which tells how its modules are.")
+            .or("false"),
+    ],
+    needs: &[],
+    choice: Choice::Free,
+};
+
+pub(super) static STATE_BACKEND: Section = Section {
+    path: "state_backend",
+    doc: "Accepted for compatibility: Bailiwick's own store keeps the state.",
+    keys: &[
+        Key::new("type", Shape::Word(&words(&BACKENDS), Also::Nothing), "The kind of store.").or("in_process"),
+        Key::new("url", Shape::Filled, "Address of a server that speaks the Redis protocol, for `type: dragonfly`."),
+    ],
+    needs: &[Need { when: "type", word: "dragonfly", key: "url", hint: "`type: dragonfly` needs the address of the server" }],
+    choice: Choice::Free,
+};
+
+/// A size of binary blocks; 0 is no limit.
+pub(super) const BINARY_BYTES: Shape = Shape::Integer { min: 0, max: 1 << 40 };
+
+pub(super) static CONTENT_LIMITS: Section = Section {
+    path: "content_limits",
+    doc: "What of a result may reach the agent.",
+    keys: &[Key::new(
+        "max_binary_bytes",
+        BINARY_BYTES,
+        "Largest binary block in bytes; larger ones are replaced by a short text. 0 = no limit.",
+    )
+    .or("10485760")],
+    needs: &[],
+    choice: Choice::Free,
+};
 
 /// The `audit` section. `agent_bus_*` keys are checked and ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,11 +129,9 @@ pub(super) fn compat(field: &Field<'_>) -> Option<Compat> {
 
 pub(super) fn state_backend(field: &Field<'_>) -> Option<StateBackend> {
     let table = field.table()?;
-    let remote = table.read("type", |f| f.word(&[("in_process", false), ("dragonfly", true)])).unwrap_or(false);
+    let remote = table.read("type", |f| f.word(&BACKENDS)).unwrap_or(false);
     let url = table.read("url", |f| f.filled().map(Sensitive::new));
-    if remote && table.get("url").is_none() {
-        table.missing("url", Some("`type: dragonfly` needs the address of the server"));
-    } else if remote {
+    if remote && table.get("url").is_some() {
         let message = "the server is not used: rates and approvals are kept in the gateway's own database, for all gateways on it";
         field.warning(message, "remove the section; name a PostgreSQL database as `database` when several machines serve one agent");
     }
@@ -97,5 +152,5 @@ pub(super) fn content_limits(field: &Field<'_>) -> Option<Option<u64>> {
 
 /// A size in bytes; 0 is no limit.
 pub(super) fn binary_bytes(field: &Field<'_>) -> Option<Option<u64>> {
-    field.integer(0, 1 << 40).map(|bytes| (bytes > 0).then_some(bytes))
+    field.integer().map(|bytes| (bytes > 0).then_some(bytes))
 }

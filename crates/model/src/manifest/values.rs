@@ -5,11 +5,29 @@ use serde_json::{Map, Number, Value};
 use super::catalog::ConfigKind;
 use crate::document::{Node, Value as Tree};
 use crate::reader::Field;
+use crate::shape::{Also, Shape, formats};
 use crate::template;
 
 /// Largest whole number in a configuration: beyond it JSON readers disagree.
 const INTEGER_MAX: u64 = 9_007_199_254_740_991;
 
+/// What is written for a value of this kind.
+pub(crate) const fn shape(kind: ConfigKind) -> Shape {
+    match kind {
+        ConfigKind::Text => Shape::Text,
+        ConfigKind::Template => Shape::Format(&formats::TEMPLATE),
+        ConfigKind::Integer => Shape::Integer { min: 0, max: INTEGER_MAX },
+        ConfigKind::Number => Shape::Number,
+        ConfigKind::Boolean => Shape::Boolean,
+        ConfigKind::OneOf(words) => Shape::Word(words, Also::Nothing),
+        ConfigKind::TextList => Shape::List(&Shape::Scalar),
+        ConfigKind::TextMap => Shape::Entries { names: &formats::ANY, value: &Shape::Scalar, empty: false },
+        ConfigKind::List => Shape::AnyList,
+        ConfigKind::Map => Shape::AnyMap,
+    }
+}
+
+/// Reads a field of that [`shape`].
 pub(super) fn read(field: &Field<'_>, kind: ConfigKind) -> Option<Value> {
     match kind {
         ConfigKind::Text => field.text().map(Value::from),
@@ -18,7 +36,7 @@ pub(super) fn read(field: &Field<'_>, kind: ConfigKind) -> Option<Value> {
             template::check(text).map_err(|fault| field.error(fault.to_string())).ok()?;
             Some(Value::from(text))
         }
-        ConfigKind::Integer => field.integer(0, INTEGER_MAX).map(Value::from),
+        ConfigKind::Integer => field.integer().map(Value::from),
         ConfigKind::Number => field.number().and_then(Number::from_f64).map(Value::Number),
         ConfigKind::Boolean => field.boolean().map(Value::from),
         ConfigKind::OneOf(words) => {

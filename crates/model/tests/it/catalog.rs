@@ -1,7 +1,12 @@
 //! The module kinds of these tests, with the configuration keys of the reference.
 
+use std::sync::LazyLock;
+
 use bailiwick_model::manifest::{Access, ConfigKey, ConfigKind, Manifest, ModuleCatalog};
 use bailiwick_model::{Mistake, Mistakes};
+use jsonschema::Validator;
+
+use crate::schema;
 
 const fn key(name: &'static str, required: bool, kind: ConfigKind, doc: &'static str) -> ConfigKey {
     ConfigKey { name, required, doc, kind }
@@ -25,6 +30,9 @@ const NOTE: &[ConfigKey] = &[
 ];
 
 pub(crate) struct Kinds;
+
+/// Manifests of these kinds, as an editor checks them.
+pub(crate) static MANIFEST: LazyLock<Validator> = LazyLock::new(|| schema::validator(&bailiwick_model::schema::manifest(&Kinds)));
 
 impl ModuleCatalog for Kinds {
     fn config_keys(&self, kind: &str) -> Option<&[ConfigKey]> {
@@ -73,6 +81,7 @@ pub(crate) fn parse(text: &str) -> Result<(Manifest, Vec<Mistake>), Mistakes> {
 
 #[track_caller]
 pub(crate) fn good(text: &str) -> (Manifest, Vec<Mistake>) {
+    crate::schema::admits(&MANIFEST, text);
     parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 

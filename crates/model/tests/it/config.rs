@@ -7,12 +7,15 @@ use bailiwick_model::config::{AuditMode, AuthMode, Config, DatabaseUrl, LIMITS, 
 use bailiwick_model::document::Origin;
 use bailiwick_model::upstream::{EraChoice, Transport};
 
+use crate::schema;
+
 fn none(_: &str) -> Option<String> {
     None
 }
 
 #[track_caller]
 fn good(text: &str) -> Config {
+    schema::admits(&schema::CONFIGURATION, text);
     let (config, warnings) = Config::parse("b.yml", text, &none).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert!(warnings.is_empty(), "{warnings:?}");
     config
@@ -37,10 +40,8 @@ fn an_empty_file_gives_the_defaults() {
     }
 }
 
-#[test]
-fn every_key_is_read() {
-    let config = good(
-        r#"
+/// Every key at least once.
+pub(crate) const FULL: &str = r#"
 listen: "[::1]:9000"
 public_url: https://gw.example.com/base/
 path: /agents/mcp/
@@ -61,8 +62,11 @@ limits: {call_deadline_seconds: 30, json_depth_max: 32}
 audit: {mode: best-effort, retention_days: 0}
 log: {format: json, filter: "info,x=debug"}
 shutdown: {ready_delay_seconds: 0, drain_seconds: 10}
-"#,
-    );
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = good(FULL);
     assert_eq!((config.listen.0.to_string().as_str(), config.auth), ("[::1]:9000", AuthMode::None));
     assert_eq!((config.public_url.as_deref(), config.path.as_str()), (Some("https://gw.example.com/base"), "/agents/mcp"));
     assert_eq!(config.allowed_hosts, ["gw.example.com", "gw.example.com:8443", "[::1]:9000"]);

@@ -6,10 +6,18 @@ use std::path::{Path, PathBuf};
 use bailiwick_model::Config;
 use bailiwick_model::manifest::{Access, Manifest};
 
-use crate::catalog::{Kinds, env};
+use crate::catalog::{Kinds, MANIFEST, env};
+use crate::schema;
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+#[test]
+fn manifests_fit_the_schema() {
+    for entry in fs::read_dir(examples().join("manifests")).unwrap() {
+        schema::admits(&MANIFEST, &fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
 }
 
 #[test]
@@ -24,12 +32,14 @@ fn the_research_agent_only_reads() {
 #[test]
 fn the_configuration_is_accepted_with_and_without_its_comments() {
     let text = fs::read_to_string(examples().join("bailiwick.yml")).unwrap();
+    schema::admits(&schema::CONFIGURATION, &text);
     let (config, warnings) = Config::parse("bailiwick.yml", &text, &|_| None).unwrap_or_else(|m| panic!("{m}"));
     assert_eq!(warnings, []);
     assert_eq!(config.servers.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["tickets", "search", "internal-wiki"]);
     // The commented keys are real ones.
     let keys: String =
         text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line).to_owned() + "\n").collect();
+    schema::admits(&schema::CONFIGURATION, &keys);
     let (config, warnings) = Config::parse("bailiwick.yml", &keys, &|_| None).unwrap_or_else(|m| panic!("{m}"));
     assert_eq!(warnings, []);
     assert_eq!(config.public_url.as_deref(), Some("https://gw.example.com"));

@@ -9,3 +9,4 @@ mod examples;
 mod manifest;
 mod manifest_mistakes;
 mod properties;
+mod schema;

@@ -14,7 +14,7 @@ use crate::catalog::{good, parse};
 const SMALL: &str = "agent_type: a\nmodules: {filesystem: {mode: read, config: {base_path: /x}}}\n";
 
 /// Every key of the reference, tool modules section 3, marks S and L.
-const FULL: &str = r#"
+pub(crate) const FULL: &str = r#"
 agent_type: ops-team_1
 description: Everything
 modules:

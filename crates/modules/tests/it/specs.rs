@@ -45,6 +45,15 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
 }
 
 #[test]
+fn kinds_describe_the_tools_they_name() {
+    for kind in bailiwick_modules::builtin() {
+        let described: Vec<_> = kind.specs().into_iter().map(|tool| (tool.name.into_owned(), tool.access)).collect();
+        let named: Vec<_> = kind.tools().into_iter().map(|(name, access)| (name.to_owned(), access)).collect();
+        assert_eq!(described, named, "{}", kind.name());
+    }
+}
+
+#[test]
 fn every_tool_and_argument_is_described() {
     for (kind, tool) in every_tool() {
         let name = format!("{kind}_{}", tool.name);

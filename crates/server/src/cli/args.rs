@@ -97,6 +97,9 @@ pub(crate) enum Command {
     Db(DbCommand),
     /// Check manifests and configuration files, and print every mistake
     Validate(ValidateArgs),
+    /// What may be written in manifests and configuration files: JSON Schemas for editors, pages for people
+    #[command(subcommand)]
+    Schema(SchemaCommand),
     /// Agents
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -319,6 +322,24 @@ pub(crate) enum DbCommand {
     Migrate,
     /// Which database, which version
     Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemaCommand {
+    /// The JSON Schema of manifests, with the modules of this build
+    Manifest {
+        /// As a page for people
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// The JSON Schema of `bailiwick.yml`
+    Config {
+        /// As a page for people
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// A page about the modules of this build: keys, credentials, tools with their arguments
+    Modules,
 }
 
 #[derive(Debug, Args)]

@@ -23,7 +23,7 @@ fn nothing_at_all_shows_the_help_on_stderr_with_2() {
     let output = bailiwick(&place, &[], "");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
     let help = talk(&output);
-    for word in ["run ", "serve ", "demo ", "key ", "secret ", "audit ", "db ", "validate ", "agent "] {
+    for word in ["run ", "serve ", "demo ", "key ", "secret ", "audit ", "db ", "validate ", "schema ", "agent "] {
         assert!(help.contains(&format!("\n  {word}")), "{word} in {help}");
     }
     assert!(!help.contains("__"), "hidden commands stay hidden: {help}");

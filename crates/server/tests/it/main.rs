@@ -16,6 +16,7 @@ mod listening;
 mod offers;
 mod outage;
 mod proof;
+mod reference;
 mod refusals;
 mod resumption;
 mod scene;
