@@ -241,9 +241,14 @@ mod tests {
     #[test]
     fn an_opened_translator_opens_no_private_machine_behind_it() {
         let everything = ["::/0"];
-        for metadata in
-            ["64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", "2001:0:808:808::5601:5601"]
-        {
+        for metadata in [
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "2001:0:a9fe:a9fe::1",
+            "2001:0:808:808::5601:5601",
+        ] {
             assert_eq!(verdict(metadata, &everything), Err(Blocked::Metadata), "{metadata}");
         }
         for private in ["64:ff9b::10.0.0.1", "::127.0.0.1", "2002:7f00:1::1", "2001:0:a00:1::f5ff:fffe"] {

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `filesystem` | `filesystem.rs` | one directory tree, held open as a capability |
 //! | `sqlite` | `sqlite.rs` | one database file, guarded by the engine's own controls |
+//! | `grafana` | `grafana.rs` | one folder of dashboards and rules, and the data sources on a list |
 //! | `http_proxy` | `http_proxy.rs` | HTTP services on a list, each beneath its base address |
 //!
 //! Modules know nothing of the protocol on the wire, of organisations or of policy: the gateway decides who may call
@@ -21,6 +22,7 @@ pub mod context;
 pub mod egress;
 pub mod fault;
 pub mod filesystem;
+pub mod grafana;
 pub mod host;
 pub mod http_proxy;
 pub mod module;

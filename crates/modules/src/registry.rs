@@ -11,7 +11,12 @@ use crate::module::ModuleKind;
 /// The kinds that come with the program.
 #[must_use]
 pub fn builtin() -> Vec<Arc<dyn ModuleKind>> {
-    vec![Arc::new(crate::filesystem::Kind), Arc::new(crate::http_proxy::Kind), Arc::new(crate::sqlite::Kind)]
+    vec![
+        Arc::new(crate::filesystem::Kind),
+        Arc::new(crate::grafana::Kind),
+        Arc::new(crate::http_proxy::Kind),
+        Arc::new(crate::sqlite::Kind),
+    ]
 }
 
 /// Looks kinds up by the word a manifest uses.
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn a_kind_never_replaces_another() {
         let mut registry = ModuleRegistry::with_builtin();
-        assert_eq!(registry.names().collect::<Vec<_>>(), ["filesystem", "http_proxy", "sqlite"]);
+        assert_eq!(registry.names().collect::<Vec<_>>(), ["filesystem", "grafana", "http_proxy", "sqlite"]);
         assert_eq!(registry.add(Arc::new(crate::sqlite::Kind)), Err(NameTaken("sqlite")));
         let mut empty = ModuleRegistry::empty();
         assert_eq!(empty.add(Arc::new(crate::sqlite::Kind)), Ok(()));

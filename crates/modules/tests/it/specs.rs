@@ -1,9 +1,9 @@
 //! What the tools say about themselves.
 
-use bailiwick_modules::{Access, ModuleRegistry, ToolSpec};
+use bailiwick_modules::{Access, Host, ModuleRegistry, ToolSpec};
 use serde_json::{Value, json};
 
-use crate::support::open;
+use crate::support::{open, try_open_on};
 
 const DESCRIPTION_BYTES_MAX: usize = 1024;
 
@@ -15,6 +15,9 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
     {
         all.extend(open(kind, "a", None, &config).0.tools().into_iter().map(|tool| (kind.to_owned(), tool)));
     }
+    let url = json!({ "grafana_url": "https://grafana.example" });
+    let grafana = try_open_on(&Host::isolated(), "grafana", "a", None, &url, &[("GRAFANA_SERVICE_ACCOUNT_TOKEN", "t")]).unwrap();
+    all.extend(grafana.0.tools().into_iter().map(|tool| ("grafana".to_owned(), tool)));
     let services = json!({ "allowed_services": [{ "name": "s", "base_url": "https://service.example" }] });
     all.extend(open("http_proxy", "a", None, &services).0.tools().into_iter().map(|tool| ("http_proxy".to_owned(), tool)));
     all
@@ -72,6 +75,19 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!((arguments("http_proxy", "post"), arguments("http_proxy", "put")), (wanted("body"), wanted("body")));
     let delete = json!({ "types": { "service": "string", "path": "string" }, "required": ["service", "path"] });
     assert_eq!(arguments("http_proxy", "delete"), delete);
+    let none = json!({ "types": {}, "required": [] });
+    assert_eq!((arguments("grafana", "list_dashboards"), arguments("grafana", "list_datasources")), (none.clone(), none));
+    let uid = json!({ "types": { "uid": "string" }, "required": ["uid"] });
+    assert_eq!((arguments("grafana", "get_dashboard"), arguments("grafana", "delete_dashboard")), (uid.clone(), uid));
+    let query = json!({ "types": { "datasource": "string", "query": "string", "from": "string", "to": "string", "max_points": "integer" },
+        "required": ["datasource", "query"] });
+    assert_eq!(arguments("grafana", "query_datasource"), query);
+    let create = json!({ "types": { "title": "string", "panels": "array" }, "required": ["title", "panels"] });
+    assert_eq!(arguments("grafana", "create_dashboard"), create);
+    let update = json!({ "types": { "uid": "string", "panels": "array" }, "required": ["uid", "panels"] });
+    assert_eq!(arguments("grafana", "update_dashboard"), update);
+    let rule = json!({ "types": { "name": "string", "condition": "object" }, "required": ["name", "condition"] });
+    assert_eq!(arguments("grafana", "create_alert_rule"), rule);
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -84,7 +100,10 @@ fn hints_are_those_of_the_reference() {
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
             ("filesystem", "append_file" | "move_file") => (false, false, false, false),
             ("filesystem", "delete_file" | "delete_dir") | ("sqlite", "execute") | ("http_proxy", "delete") => (false, true, false, false),
-            ("http_proxy", "get") => (true, false, true, true),
+            ("grafana", "update_dashboard") => (false, true, true, false),
+            ("grafana", "delete_dashboard") => (false, true, false, false),
+            ("grafana", "create_dashboard" | "create_alert_rule") => (false, false, false, false),
+            ("http_proxy", "get") | ("grafana", "query_datasource") => (true, false, true, true),
             ("http_proxy", "post") => (false, false, false, true),
             ("http_proxy", "put") => (false, true, true, true),
             _ => (true, false, true, false),
@@ -103,6 +122,9 @@ fn a_kind_announces_exactly_what_its_instances_can_offer() {
         for key in registry.get(kind).unwrap().config_keys() {
             assert!(!key.doc.is_empty() && key.doc.len() < 200, "{kind}.{}", key.name);
         }
-        assert!(registry.get(kind).unwrap().credentials(&serde_json::Map::new()).is_empty());
+        let credentials: Vec<_> =
+            registry.get(kind).unwrap().credentials(&serde_json::Map::new()).into_iter().map(|key| key.name).collect();
+        let wanted: &[&str] = if kind == "grafana" { &["GRAFANA_URL", "GRAFANA_SERVICE_ACCOUNT_TOKEN"] } else { &[] };
+        assert_eq!(credentials, wanted, "{kind}");
     }
 }

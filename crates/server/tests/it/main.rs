@@ -15,6 +15,7 @@ mod outage;
 mod proof;
 mod refusals;
 mod scene;
+mod services;
 mod spool;
 mod stdio;
 mod stop;
