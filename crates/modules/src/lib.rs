@@ -14,6 +14,7 @@
 //! | `discord_webhook` | `discord_webhook.rs` | one webhook |
 //! | `matrix` | `matrix.rs` | listed rooms of a homeserver |
 //! | `smtp` | `smtp.rs` | listed recipients, over one mail server |
+//! | `grafana` | `grafana.rs` | one folder of dashboards and rules, and the data sources on a list |
 //! | `http_proxy` | `http_proxy.rs` | HTTP services on a list, each beneath its base address |
 //! | `influxdb` | `influxdb.rs` | the buckets an operator listed, and those the agent created |
 //!
@@ -29,6 +30,7 @@ pub mod egress;
 mod encoded_word;
 pub mod fault;
 pub mod filesystem;
+pub mod grafana;
 pub mod host;
 pub mod http_proxy;
 pub mod influxdb;

@@ -14,6 +14,7 @@ pub fn builtin() -> Vec<Arc<dyn ModuleKind>> {
     vec![
         Arc::new(crate::discord_webhook::Kind),
         Arc::new(crate::filesystem::Kind),
+        Arc::new(crate::grafana::Kind),
         Arc::new(crate::http_proxy::Kind),
         Arc::new(crate::influxdb::Kind),
         Arc::new(crate::matrix::Kind),
@@ -120,7 +121,7 @@ mod tests {
         let mut registry = ModuleRegistry::with_builtin();
         assert_eq!(
             registry.names().collect::<Vec<_>>(),
-            ["discord_webhook", "filesystem", "http_proxy", "influxdb", "matrix", "ntfy", "slack_webhook", "smtp", "sqlite"]
+            ["discord_webhook", "filesystem", "grafana", "http_proxy", "influxdb", "matrix", "ntfy", "slack_webhook", "smtp", "sqlite"]
         );
         assert_eq!(registry.add(Arc::new(crate::sqlite::Kind)), Err(NameTaken("sqlite")));
         let mut empty = ModuleRegistry::empty();

@@ -101,6 +101,11 @@ impl FakeService {
         self.received.lock().unwrap().clone()
     }
 
+    /// Everything received since the last look.
+    pub(crate) fn take(&self) -> Vec<Received> {
+        std::mem::take(&mut *self.received.lock().unwrap())
+    }
+
     /// The only request.
     pub(crate) fn only(&self) -> Received {
         let mut all = self.received();

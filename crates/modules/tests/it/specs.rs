@@ -9,6 +9,8 @@ const DESCRIPTION_BYTES_MAX: usize = 1024;
 
 /// Every credential any kind asks for.
 const CREDENTIALS: &[(&str, &str)] = &[
+    ("GRAFANA_URL", "https://grafana.example"),
+    ("GRAFANA_SERVICE_ACCOUNT_TOKEN", "token"),
     ("INFLUXDB_URL", "https://influxdb.example"),
     ("INFLUXDB_TOKEN", "token"),
     ("INFLUXDB_ORG", "org"),
@@ -33,6 +35,7 @@ fn every_tool() -> Vec<(String, ToolSpec)> {
         ("slack_webhook", json!({})),
         ("discord_webhook", json!({})),
         ("matrix", json!({ "allowed_rooms": ["!a:b"] })),
+        ("grafana", json!({})),
         ("http_proxy", json!({ "allowed_services": [{ "name": "s", "base_url": "https://service.example" }] })),
         ("influxdb", json!({ "buckets": ["b"] })),
         ("smtp", json!({ "from_address": "a@b.example", "allowed_recipients": ["c@d.example"] })),
@@ -128,6 +131,19 @@ fn names_arguments_and_types_are_those_of_the_reference() {
     assert_eq!(arguments("influxdb", "create_bucket"), create);
     let delete = json!({ "measurement": "string", "start": "string", "stop": "string", "dry_run": "boolean" });
     assert_eq!(arguments("influxdb", "delete_points"), bucket(delete, &["measurement", "start", "stop"]));
+    let none = json!({ "types": {}, "required": [] });
+    assert_eq!((arguments("grafana", "list_dashboards"), arguments("grafana", "list_datasources")), (none.clone(), none));
+    let uid = json!({ "types": { "uid": "string" }, "required": ["uid"] });
+    assert_eq!((arguments("grafana", "get_dashboard"), arguments("grafana", "delete_dashboard")), (uid.clone(), uid));
+    let query = json!({ "types": { "datasource": "string", "query": "string", "from": "string", "to": "string", "max_points": "integer" },
+        "required": ["datasource", "query"] });
+    assert_eq!(arguments("grafana", "query_datasource"), query);
+    let create = json!({ "types": { "title": "string", "panels": "array" }, "required": ["title", "panels"] });
+    assert_eq!(arguments("grafana", "create_dashboard"), create);
+    let update = json!({ "types": { "uid": "string", "panels": "array" }, "required": ["uid", "panels"] });
+    assert_eq!(arguments("grafana", "update_dashboard"), update);
+    let rule = json!({ "types": { "name": "string", "condition": "object" }, "required": ["name", "condition"] });
+    assert_eq!(arguments("grafana", "create_alert_rule"), rule);
 }
 
 /// Reference, tool modules section 9: read only, destructive, idempotent, open world.
@@ -138,13 +154,17 @@ fn hints_are_those_of_the_reference() {
         let wanted = match (kind.as_str(), tool.name.as_ref()) {
             ("filesystem", "write_file") => (false, true, true, false),
             ("filesystem", "make_dir") | ("sqlite", "create_table") => (false, false, true, false),
-            ("filesystem", "append_file" | "move_file") | ("influxdb", "write_points" | "create_bucket") => (false, false, false, false),
+            ("filesystem", "append_file" | "move_file")
+            | ("influxdb", "write_points" | "create_bucket")
+            | ("grafana", "create_dashboard" | "create_alert_rule") => (false, false, false, false),
             ("filesystem", "delete_file" | "delete_dir")
             | ("sqlite", "execute")
             | ("http_proxy", "delete")
+            | ("grafana", "delete_dashboard")
             | ("influxdb", "delete_points") => (false, true, false, false),
+            ("grafana", "update_dashboard") => (false, true, true, false),
             (_, "send") => (false, false, false, true),
-            ("http_proxy", "get") => (true, false, true, true),
+            ("http_proxy", "get") | ("grafana", "query_datasource") => (true, false, true, true),
             ("http_proxy", "post") => (false, false, false, true),
             ("http_proxy", "put") => (false, true, true, true),
             _ => (true, false, true, false),

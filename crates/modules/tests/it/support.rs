@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_model::{AgentId, AgentType, Code, Timestamp};
+use bailiwick_model::{AgentId, AgentType, Code, OrgId, Timestamp};
 use bailiwick_modules::{Access, CallContext, Cancel, Host, ModuleDraft, ModuleRegistry, ModuleSetup, OpenFault, ToolFault, ToolModule};
 use serde_json::Value;
 
@@ -33,10 +33,24 @@ pub(crate) fn try_open_on(
     config: &Value,
     credentials: &[(&str, &str)],
 ) -> Result<Agent, OpenFault> {
+    try_open_in(None, host, kind, id, access, config, credentials)
+}
+
+/// The same for an agent of another organisation than the home one.
+pub(crate) fn try_open_in(
+    org: Option<&str>,
+    host: &Host,
+    kind: &str,
+    id: &str,
+    access: Option<Access>,
+    config: &Value,
+    credentials: &[(&str, &str)],
+) -> Result<Agent, OpenFault> {
+    let org = org.map(|org| OrgId::parse(org).unwrap());
     let credentials = credentials.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned().into())).collect();
     let setup = ModuleSetup {
         key: kind,
-        org: None,
+        org: org.as_ref(),
         agent_id: &AgentId::parse(id).unwrap(),
         agent_type: &AgentType::parse("tester").unwrap(),
         access,

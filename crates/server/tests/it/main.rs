@@ -20,6 +20,7 @@ mod reference;
 mod refusals;
 mod resumption;
 mod scene;
+mod services;
 mod spool;
 mod stdio;
 mod stop;
