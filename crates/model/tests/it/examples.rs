@@ -25,7 +25,8 @@ fn manifests_are_accepted_without_warning() {
         names.push(name);
     }
     names.sort();
-    assert_eq!(names, ["build-agent.yml", "docs-agent.yml", "proxy-agent.yml", "research-agent.yml", "support-agent.yml"]);
+    let known = ["build-agent.yml", "docs-agent.yml", "notify-agent.yml", "proxy-agent.yml", "research-agent.yml", "support-agent.yml"];
+    assert_eq!(names, known);
 }
 
 #[test]
