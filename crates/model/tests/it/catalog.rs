@@ -20,6 +20,16 @@ const FILESYSTEM: &[ConfigKey] = &[
     key("extended_tools", false, ConfigKind::Boolean, "whether the later tools are offered"),
 ];
 const SQLITE: &[ConfigKey] = &[key("db_dir", true, ConfigKind::Text, "directory that holds the agents' databases")];
+const NTFY: &[ConfigKey] = &[
+    key("topic", false, ConfigKind::Template, "topic"),
+    key("max_priority", false, ConfigKind::OneOf(&["min", "low", "default", "high", "urgent"]), "highest priority"),
+];
+const MATRIX: &[ConfigKey] = &[key("allowed_rooms", true, ConfigKind::TextList, "rooms")];
+const SMTP: &[ConfigKey] = &[
+    key("from_address", true, ConfigKind::Text, "sender"),
+    key("allowed_recipients", true, ConfigKind::TextList, "who may be written to"),
+    key("tls", false, ConfigKind::OneOf(&["starttls", "implicit", "none"]), "kind of TLS"),
+];
 const NOTE: &[ConfigKey] = &[
     key("allowed_recipients", true, ConfigKind::TextList, "who may be written to"),
     key("labels", false, ConfigKind::TextMap, "labels"),
@@ -40,6 +50,10 @@ impl ModuleCatalog for Kinds {
             "filesystem" => Some(FILESYSTEM),
             "sqlite" => Some(SQLITE),
             "note" => Some(NOTE),
+            "ntfy" => Some(NTFY),
+            "slack_webhook" | "discord_webhook" => Some(&[]),
+            "matrix" => Some(MATRIX),
+            "smtp" => Some(SMTP),
             _ => None,
         }
     }
@@ -54,7 +68,7 @@ impl ModuleCatalog for Kinds {
                 &[("read_file", Access::Read), ("list_dir", Access::Read), ("write_file", Access::Write), ("delete_file", Access::Write)]
             }
             "sqlite" => &[("query", Access::Read), ("execute", Access::Write)],
-            "note" => &[("send", Access::Write)],
+            "note" | "ntfy" | "slack_webhook" | "discord_webhook" | "matrix" | "smtp" => &[("send", Access::Write)],
             _ => &[],
         };
         list.iter().map(|(name, access)| ((*name).to_owned(), *access)).collect()

@@ -27,7 +27,7 @@ modules:
       max_read_byte: 10
   sqlite:
     mode: readonly
-  ntfy: {}
+  pigeon: {}
 rate_limits:
   global: 100 per minute
 ";
@@ -59,8 +59,8 @@ error: must be `read` or `write`
   --> agent.yml:11:11  modules.sqlite.mode
 hint: did you mean `read`?
 
-error: this build has no module `ntfy`
-  --> agent.yml:12:3  modules.ntfy
+error: this build has no module `pigeon`
+  --> agent.yml:12:3  modules.pigeon
 hint: modules of this build: filesystem, mcp_proxy, note, sqlite; `type` names the module when the key does not
 
 error: a rate is written `<N>/second`, `<N>/minute` or `<N>/hour`, N at most 1000000

@@ -13,6 +13,7 @@ mod filters;
 mod keys;
 mod kill;
 mod listening;
+mod notifiers;
 mod offers;
 mod outage;
 mod proof;
