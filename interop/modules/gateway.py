@@ -154,6 +154,7 @@ class Client:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+        (self.work / "stdout.log").write_bytes(self.out)
 
 
 class Gateway(Client):

@@ -75,6 +75,9 @@ def debian(cache, name, *packages):
         for package in folder.glob("*.deb"):
             run("dpkg", "-x", package, folder / "root")
             package.unlink()
+        for path in (folder / "root").rglob("*"):
+            if path.is_file() and not path.is_symlink():
+                path.chmod(path.stat().st_mode & 0o777)  # no program here runs as somebody else
 
     return once(cache / name, f"{', '.join(packages)} from Debian", make) / "root"
 

@@ -4,10 +4,12 @@ import base64
 import gzip
 import json
 
+from gateway import GatewayError, NoModule
 from kit import AUTH, INVALID, LIMIT, OUTSIDE, UNREACHABLE, UPSTREAM
 from servers import certificate, recorder
 
 REFUSED = OUTSIDE | INVALID | {"egress_denied"}
+PROTOCOL = {"upstream_protocol"}
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 ESCAPES = [
     "../admin",
@@ -48,16 +50,13 @@ def check(world):
         service = lambda name, url, **more: {"name": name, "base_url": url, "allow_private": LOOPBACK, **more}
         services = [
             service("api", f"{server.url}/api/v1", credential_key="API_TOKEN", headers={"X-Team": "ops"}),
-            service("keyed", f"{server.url}/k/", credential_key="API_KEY", auth="header:X-Api-Key", allowed_paths=["open/*"]),
+            service("keyed", f"{server.url}/k/", credential_key="API_KEY", auth="header:X-Api-Key", allowed_paths=["/open/*"]),
             service("pair", server.url, credential_key="API_PAIR", auth="basic", allowed_methods=["GET"]),
             service("secure", f"https://localhost:{secure.port}/s"),
             service("small", server.url, max_response_bytes=1000, timeout_seconds=2),
-            {"name": "closed", "base_url": f"http://127.0.0.1:{server.port}"},
             service("gone", "http://127.0.0.1:9/x"),
         ]
         env = {"API_TOKEN": token, "API_KEY": key, "API_PAIR": pair, "SSL_CERT_FILE": str(tls[0])}
-        if world.loose:
-            services = [one for one in services if one["name"] != "closed"]
         with world.gateway({"http_proxy": {"mode": "write", "config": {"allowed_services": services}}}, env) as gateway:
             world.listed(gateway, *(f"http_proxy_{method}" for method in ("get", "post", "put", "delete")))
             requests(world, gateway, server, token)
@@ -65,6 +64,8 @@ def check(world):
             accounts(world, gateway, server, secure, key, pair)
             confinement(world, gateway, server, other)
             faults(world, gateway, server, other)
+        for url in (server.url, f"http://127.1:{server.port}", f"http://0x7f.1:{server.port}", f"http://[::ffff:127.0.0.1]:{server.port}"):
+            closed(world, server, url)
         with world.gateway({"http_proxy": {"mode": "read", "config": {"allowed_services": services[:1]}}}, env) as gateway:
             world.listed(gateway, "http_proxy_get")
 
@@ -87,12 +88,20 @@ def respond(request):
         "empty": (204, {}, b""),
         "large": (200, plain, b"x" * 2000),
         "broken": (200, {"content-type": "application/json"}, b'{"a":'),
-        "packed": (200, {"content-type": "application/json", "content-encoding": "gzip"}, gzip.compress(b'{"packed":true}')),
-        "bomb": (200, {**plain, "content-encoding": "gzip"}, gzip.compress(b"\0" * (64 << 20))),
+        "packed": packed(request, "application/json", b'{"packed":true}'),
+        "bomb": packed(request, "text/plain", bytes(64 << 20)) if word == "bomb" else None,
+        "unasked": (200, {**plain, "content-encoding": "gzip"}, gzip.compress(b"x")),
         "huge": (200, plain, b"x" * ((1 << 20) + 1)),
         "binary": (200, {"content-type": "application/octet-stream"}, bytes(range(256))),
     }
     return special.get(word) or recorder.as_json({"ok": True})
+
+
+def packed(request, kind, body):
+    """Compressed for a client that says it can read that."""
+    if "gzip" in (recorder.header(request, "accept-encoding") or ""):
+        return 200, {"content-type": kind, "content-encoding": "gzip"}, gzip.compress(body)
+    return 200, {"content-type": kind}, body
 
 
 def requests(world, gateway, server, token):
@@ -150,10 +159,13 @@ def answers(world, gateway, server):
         got = world.value(answer)
         world.check(f"a JSON {name}", None if not answer.is_error and got in (body, {"result": body}) else answer.shown())
     world.gives("text", get("text"), {"text": "Grüße"})
-    world.gives("gzip", get("packed"), {"packed": True})
+    world.gives("gzip where it is asked for", get("packed"), {"packed": True})
+    unasked = get("unasked")
+    fine = unasked.code in PROTOCOL or world.value(unasked) == {"text": "x"}
+    world.check("gzip that nobody asked for is read or refused", None if fine else unasked.shown())
     world.gives("delete with an empty answer", gateway.call("http_proxy_delete", service="api", path="empty"), {"status": "deleted"})
     world.refused("an answer over 1 MiB", get("huge"), LIMIT)
-    world.refused("64 MiB of zeros in 64 KiB of gzip", get("bomb"), LIMIT)
+    world.refused("64 MiB of zeros, compressed where that is asked for", get("bomb"), LIMIT)
     world.refused("an answer over the service's limit", get("large", "small"), LIMIT)
     server.take()
 
@@ -186,8 +198,19 @@ def confinement(world, gateway, server, other):
     world.refused("a path outside allowed_paths", get("keyed", "shut/x"), OUTSIDE)
     world.refused("a way around allowed_paths", get("keyed", "open/../shut/x"), OUTSIDE)
     world.refused("a method outside allowed_methods", gateway.call("http_proxy_post", service="pair", path="x"), OUTSIDE)
-    world.refused("loopback without allow_private", get("closed", "x"), {"egress_denied", "scope_violation"})
     world.same("nothing of it was sent", [one.target for one in server.take() + other.take()], [])
+
+
+def closed(world, server, url):
+    """An address that nobody opened stops the start, however it is written."""
+    label = f"{url.replace(str(server.port), 'PORT')} without allow_private stops the start"
+    try:
+        with world.gateway({"http_proxy": {"mode": "read", "config": {"allowed_services": [{"name": "api", "base_url": url}]}}}, {}):
+            world.check(label, "it started")
+    except NoModule:
+        raise
+    except GatewayError as error:
+        world.check(label, None if "allow_private" in str(error) else str(error))
 
 
 def faults(world, gateway, server, other):

@@ -4,6 +4,7 @@ python3 servers/mcp.py             starts server-everything over HTTP, prints wh
 """
 
 import contextlib
+import filecmp
 import os
 import pathlib
 import shutil
@@ -18,7 +19,10 @@ LOCKED = pathlib.Path(__file__).resolve().parents[2] / "clients"
 
 
 def fetch(cache):
-    """The folder of their programs."""
+    """The folder of their programs; the one that `../run.sh` installed when it is there."""
+    node = cache / "node"
+    if (node / "complete").is_file() and filecmp.cmp(LOCKED / "package-lock.json", node / "package-lock.json", shallow=False):
+        return node / "node_modules/.bin"
 
     def make(folder):
         for name in ("package.json", "package-lock.json"):
