@@ -90,10 +90,13 @@ async function progresses(args, call) {
   return text("Reported progress three times.");
 }
 
-/** Ends the stream before the answer; the client comes back for it. Without sessions there is nothing to come back to. */
+/**
+ * Ends the stream before the answer; the client comes back for it. Without sessions there is nothing to come back to. It takes long enough
+ * that a gateway opens a stream of its own to its client.
+ */
 async function reconnects(args, call) {
   call.closeStream?.();
-  await pause(100);
+  await pause(600);
   return text("Reconnection test completed successfully.");
 }
 
