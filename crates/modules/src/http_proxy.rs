@@ -85,6 +85,10 @@ impl ModuleKind for Kind {
         COMMANDS.iter().map(|command| (command.name, command.access)).collect()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        COMMANDS.iter().map(|command| (command.spec)(&Services(BTreeMap::new()))).collect()
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         let services = setup::open(setup)?.into_iter().map(|service| (service.name.clone(), service)).collect();
         Ok(Arc::new(HttpProxy { services: Services(services), mode: setup.access }))

@@ -61,7 +61,8 @@ where
 struct Command {
     name: &'static str,
     access: Access,
-    spec: fn(&Influxdb) -> ToolSpec,
+    /// Given what the names of the agent's own buckets begin with.
+    spec: fn(&str) -> ToolSpec,
     /// Reads and checks the arguments without asking the server.
     prepare: fn(&Influxdb, &str) -> Result<Job, ToolFault>,
 }
@@ -100,6 +101,10 @@ impl ModuleKind for Kind {
         COMMANDS.iter().map(|command| (command.name, command.access)).collect()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        COMMANDS.iter().map(|command| (command.spec)("<agent_id>--")).collect()
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         Ok(Arc::new(setup::open(setup)?))
     }
@@ -125,7 +130,7 @@ impl Influxdb {
 
 impl ToolModule for Influxdb {
     fn tools(&self) -> Vec<ToolSpec> {
-        self.offered().map(|command| (command.spec)(self)).collect()
+        self.offered().map(|command| (command.spec)(&self.buckets.prefix())).collect()
     }
 
     fn confine(&self, tool: &str, arguments: &str) -> Result<(), ToolFault> {

@@ -6,6 +6,7 @@
 //! | Need | Take |
 //! |---|---|
 //! | an MCP server that does what the test says and writes down what arrived | [`upstream::FakeUpstream`], [`upstream::StdioUpstream`] |
+//! | an HTTP service that keeps every byte it receives | [`service::FakeService`] |
 //! | the program `bailiwick` as a child process, to be killed and restarted | [`app::App`] |
 //! | a client that checks every answer against the rules of its era | [`client::Client`] |
 //! | time and randomness under control | [`time::ManualClock`], [`time::SeededRandom`] |
@@ -24,5 +25,6 @@ pub mod needs;
 pub mod place;
 pub mod postgres;
 pub mod program;
+pub mod service;
 pub mod time;
 pub mod upstream;

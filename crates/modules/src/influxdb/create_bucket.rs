@@ -28,10 +28,10 @@ fn retention_days() -> u64 {
     RETENTION_DAYS
 }
 
-fn spec(influxdb: &Influxdb) -> ToolSpec {
+fn spec(prefix: &str) -> ToolSpec {
     let about = format!(
         "Creates a bucket of your own. The other tools know it by its whole name, `{}<name>`, from then on. A name that is taken is an error.",
-        influxdb.buckets.prefix()
+        prefix
     );
     let name = "Last part of the bucket's name: 1 to 64 letters, digits, `_` and `-`.";
     let days = "How many days points are kept; 0 keeps them for ever.";

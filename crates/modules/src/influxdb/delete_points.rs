@@ -26,7 +26,7 @@ struct Arguments {
     dry_run: bool,
 }
 
-fn spec(_: &Influxdb) -> ToolSpec {
+fn spec(_: &str) -> ToolSpec {
     let about = "Deletes every point of one measurement from `start` to `stop`, both included. With `dry_run` nothing is deleted and the \
                  number of points (values of fields) in the range comes back as `points`.";
     let properties = [

@@ -21,7 +21,7 @@ struct Arguments {
     measurement: String,
 }
 
-fn spec(_: &Influxdb) -> ToolSpec {
+fn spec(_: &str) -> ToolSpec {
     let about = "Lists the field keys and the tag keys that one measurement got in the last 30 days. Columns of the system, which begin with \
                  `_`, are left out of the tags.";
     let names = |about| schema::property("array", about, json!({ "items": { "type": "string" } }));

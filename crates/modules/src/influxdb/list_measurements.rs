@@ -18,7 +18,7 @@ struct Arguments {
     bucket: String,
 }
 
-fn spec(_: &Influxdb) -> ToolSpec {
+fn spec(_: &str) -> ToolSpec {
     let about = "Lists the names of the measurements in one bucket that got points in the last 30 days.";
     ToolSpec {
         name: COMMAND.name.into(),

@@ -40,7 +40,7 @@ fn range_stop() -> String {
     RANGE_STOP.to_owned()
 }
 
-fn spec(_: &Influxdb) -> ToolSpec {
+fn spec(_: &str) -> ToolSpec {
     let about = "Reads the points of one bucket within a range of time that pass the filters, and returns them as row objects with typed \
                  values; NaN and infinities come as null. More rows than allowed are an error, not a cut.";
     let properties = [

@@ -21,7 +21,7 @@ struct Arguments {
     points: Vec<Point>,
 }
 
-fn spec(_: &Influxdb) -> ToolSpec {
+fn spec(_: &str) -> ToolSpec {
     let about = "Writes points of one measurement, at most 5,000 and 1 MiB in one call. Keys are a letter or `_`, then letters, digits, `_`. \
                  Whole numbers become integers, numbers with a fraction floats. Empty tag values are left out; line breaks in values and tag \
                  values that end in a backslash are refused.";

@@ -12,6 +12,7 @@ mod endpoint;
 mod filters;
 mod keys;
 mod kill;
+mod leaks;
 mod listening;
 mod notifiers;
 mod offers;

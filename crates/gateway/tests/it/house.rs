@@ -1,0 +1,142 @@
+//! A whole gateway in the test's own process, with one agent: clock, randomness, environment and network are the test's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bailiwick_gateway::{Gateway, LoadedManifest, Peer, Setup};
+use bailiwick_mcp::Frame;
+use bailiwick_model::config::Config;
+use bailiwick_model::manifest::Manifest;
+use bailiwick_model::time::{Clock, Random};
+use bailiwick_model::{AgentId, Timestamp};
+use bailiwick_modules::ModuleRegistry;
+use bailiwick_modules::egress::Network;
+use bailiwick_store::ledger::{Ledger, LedgerOptions, Place, SigningKey};
+use bailiwick_store::{DatabaseUrl, Keyring, Migrate, OpenOptions, RootKeySource, Store};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// Lines of the gateway that nobody reads.
+const LINES_QUEUED_MAX: usize = 64;
+
+/// 2026-07-28T09:30:00Z, for ever.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(1_785_231_000_000_000)
+    }
+}
+
+/// Different bytes with every call.
+struct Counting(AtomicU64);
+
+impl Random for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let number = self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+            chunk.copy_from_slice(&number[..chunk.len()]);
+        }
+    }
+}
+
+/// The gateway, and the agent's end of the line.
+pub(crate) struct House {
+    gateway: Gateway,
+    peer: Arc<Peer>,
+    next_id: AtomicI64,
+    outbox: mpsc::Receiver<Frame>,
+    dir: TempDir,
+}
+
+/// What a house is built from.
+pub(crate) struct Plan<'a> {
+    /// Name and text of the manifest.
+    pub(crate) manifest: (&'a str, &'a str),
+    /// More lines of configuration.
+    pub(crate) config: &'a str,
+    pub(crate) agent_id: &'a str,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) network: Arc<dyn Network>,
+}
+
+impl House {
+    pub(crate) async fn build(plan: Plan<'_>) -> Result<Self, String> {
+        let dir = TempDir::new().unwrap();
+        let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(Still), Arc::new(Counting(AtomicU64::new(1))));
+        let store = Store::open(OpenOptions {
+            database: DatabaseUrl::sqlite(&dir.path().join("bw.db")).unwrap(),
+            root_key: RootKeySource::File { path: dir.path().join("root.key"), create: true },
+            clock: clock.clone(),
+            random: random.clone(),
+            migrate: Migrate::Apply,
+        });
+        let store = store.await.unwrap();
+        let key = SigningKey::sealed(store.checkpoint_key().await.unwrap());
+        std::fs::create_dir(dir.path().join("ledger")).unwrap();
+        let options = LedgerOptions::new(Place::Segments { dir: dir.path().join("ledger") }, Arc::new(key), clock.clone());
+        let ledger = Ledger::open(options.with_index(Arc::new(store.clone()))).await.unwrap();
+        let lookup = |name: &str| plan.environment.get(name).cloned();
+        let (config, _) = Config::parse("bailiwick.yml", plan.config, &lookup).map_err(|mistakes| mistakes.to_string())?;
+        let modules = ModuleRegistry::with_builtin();
+        let (name, text) = plan.manifest;
+        let (manifest, _) = Manifest::parse(name, text, &lookup, &modules).map_err(|mistakes| mistakes.to_string())?;
+        let agent_type = manifest.agent_type.clone();
+        let setup = Setup {
+            config,
+            manifests: vec![LoadedManifest { path: name.into(), manifest }],
+            keyring: Keyring::start(store.clone()).await.unwrap(),
+            store,
+            ledger,
+            modules,
+            clock,
+            random,
+            network: plan.network,
+            environment: plan.environment,
+            launcher: None,
+            call_log: None,
+        };
+        let gateway = Gateway::start(setup).await.map_err(|fault| fault.to_string())?;
+        let agent_id = AgentId::parse(plan.agent_id).unwrap();
+        let caller = gateway.local_agent(&agent_id, &agent_type).await.map_err(|fault| fault.to_string())?;
+        let (sender, outbox) = mpsc::channel(LINES_QUEUED_MAX);
+        let house = Self { gateway, peer: Peer::new(caller, sender), next_id: AtomicI64::new(1), outbox, dir };
+        let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        house.ask("initialize", hello).await;
+        house.say(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        Ok(house)
+    }
+
+    async fn say(&self, message: Value) -> Option<Value> {
+        let frame = self.gateway.line(&self.peer, Bytes::from(message.to_string())).await?;
+        Some(serde_json::from_slice(&frame.to_bytes()).unwrap())
+    }
+
+    /// The result of a request.
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let answer = self.say(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await.unwrap();
+        answer.get("result").cloned().unwrap_or(answer)
+    }
+
+    /// The names that the agent sees.
+    pub(crate) async fn tools(&self) -> Vec<String> {
+        let list = self.ask("tools/list", json!({})).await;
+        list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The result of a tool call.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
+        self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
+    }
+
+    pub(crate) async fn close(self) -> TempDir {
+        self.gateway.finish(Duration::ZERO).await;
+        drop(self.outbox);
+        self.dir
+    }
+}
