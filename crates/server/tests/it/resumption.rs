@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bailiwick_testkit::app::App;
 use bailiwick_testkit::client::Era;
-use bailiwick_testkit::upstream::{Act, Behaviour, Eras, FakeTool, FakeUpstream};
+use bailiwick_testkit::upstream::{Act, Behaviour, Eras, FakeResource, FakeTool, FakeUpstream};
 use serde_json::{Value, json};
 
 use crate::base::{Base, on_both, wait_for_tool};
@@ -30,7 +30,8 @@ fn upstream(eras: Eras) -> FakeUpstream {
     let ask = Act::Ask { method: "elicitation/create".into(), params: json!({"message": "which?", "requestedSchema": schema}) };
     let mut tools = FakeTool::standard();
     tools.push(FakeTool::new("ask", ask));
-    FakeUpstream::start(Behaviour { eras, sessions: true, tools, progress: 6, ..Behaviour::default() })
+    let resources = vec![FakeResource::text("note://one", "first")];
+    FakeUpstream::start(Behaviour { eras, sessions: true, tools, resources, progress: 6, ..Behaviour::default() })
 }
 
 async fn ready<const N: usize>(base: &Base<'_>, upstream: &FakeUpstream, limits: &str, agents: [&str; N]) -> (App, [String; N]) {
@@ -170,6 +171,7 @@ async fn a_session_hears_each_change_once_and_reads_on(base: &Base<'_>) {
     let heard = second.one().await;
     assert_eq!(heard.message()["method"], "notifications/tools/list_changed");
     drop(second);
+    drop(first);
     // Nobody is connected to that stream when this happens, and yet it is kept for it or told on the other one.
     let mut again = loop {
         // The place of the connection that broke is free as soon as that is noticed.
@@ -183,19 +185,23 @@ async fn a_session_hears_each_change_once_and_reads_on(base: &Base<'_>) {
     assert_eq!(more.message()["method"], "notifications/tools/list_changed");
     assert!(heard.id.ends_with("-1") && more.id.ends_with("-2"), "{heard:?} {more:?}");
     drop(again);
-    drop(first);
     wait_for_tool(&seen, "fake__two").await;
     change("three");
     wait_for_tool(&seen, "fake__three").await;
+    session.client().request("resources/subscribe", json!({"uri": "note://one"})).await.unwrap();
+    while upstream.subscribed().is_empty() {
+        tokio::task::yield_now().await;
+    }
     let mut back = loop {
         match session.resume(&begun.id).await {
             Ok(ear) => break ear,
             Err((status, body)) => assert_eq!(status, 429, "{body}"),
         }
     };
-    change("four");
+    upstream.update("note://one");
     let told = back.one().await;
-    assert!(told.id.ends_with("-1"), "what went to the other stream is not on this one: {told:?}");
+    assert_eq!(told.message()["method"], "notifications/resources/updated", "what went to the other stream is not on this one: {told:?}");
+    assert!(told.id.ends_with("-1"), "{told:?}");
     // A client that comes back from another replica or start: everything may have changed.
     drop(back);
     let mut anew = loop {
@@ -205,7 +211,13 @@ async fn a_session_hears_each_change_once_and_reads_on(base: &Base<'_>) {
         }
     };
     assert!(anew.one().await.id.ends_with("-0"));
-    assert_eq!(anew.one().await.message()["method"], "notifications/tools/list_changed");
+    let mut all = Vec::new();
+    while all.len() < 3 {
+        all.push(anew.one().await.message());
+    }
+    let methods: Vec<&str> = all.iter().map(|message| message["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["tools/list_changed", "resources/list_changed", "resources/updated"].map(|name| format!("notifications/{name}")));
+    assert_eq!(all[2]["params"]["uri"], "note://one");
 }
 
 async fn who_cancels_hears_no_more(base: &Base<'_>) {
