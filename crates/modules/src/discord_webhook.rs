@@ -47,6 +47,10 @@ impl ModuleKind for Kind {
         notifier::TOOLS.to_vec()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        vec![Discord::spec()]
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         Ok(Arc::new(SendModule { notifier: Discord(webhook::open(setup, URL, HOSTS)?), mode: setup.access }))
     }
@@ -63,7 +67,7 @@ struct Arguments {
 impl Notifier for Discord {
     type Message = Value;
 
-    fn spec(&self) -> ToolSpec {
+    fn spec() -> ToolSpec {
         notifier::spec(
             "Send to Discord",
             "Posts a message to the Discord channel you were given. Mentions show but call nobody, unless an operator allows it. Texts of \

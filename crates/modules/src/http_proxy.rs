@@ -85,6 +85,10 @@ impl ModuleKind for Kind {
         COMMANDS.iter().map(|command| (command.name, command.access)).collect()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        COMMANDS.iter().map(|command| (command.spec)(&Services(BTreeMap::new()))).collect()
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         let services = setup::open(setup)?.into_iter().map(|service| (service.name.clone(), service)).collect();
         Ok(Arc::new(HttpProxy { services: Services(services), mode: setup.access }))
@@ -109,7 +113,8 @@ impl Services {
     /// The schema of the argument `service`. Not an enumeration: naming another service is a violation, not a slip.
     fn property(&self) -> Value {
         let names: Vec<String> = self.0.keys().map(|name| format!("`{name}`")).collect();
-        let mut text = format!("Name of the service, exactly as listed: {}", names.join(", "));
+        let mut text = "Name of the service, exactly as listed".to_owned();
+        text.push_str(&if names.is_empty() { ".".to_owned() } else { format!(": {}", names.join(", ")) });
         if text.chars().count() > NAMES_CHARS_MAX {
             text = text.chars().take(NAMES_CHARS_MAX).chain(['…']).collect();
         }

@@ -100,6 +100,10 @@ impl ModuleKind for Kind {
         COMMANDS.iter().map(|command| (command.name, command.access)).collect()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        COMMANDS.iter().map(|command| (command.spec)()).collect()
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         Ok(Arc::new(setup::open(setup)?))
     }

@@ -72,6 +72,10 @@ impl ModuleKind for Kind {
         notifier::TOOLS.to_vec()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        vec![Matrix::spec()]
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         let config = ConfigReader::new(setup, KEYS)?;
         let rooms = each_room(&config).into_iter().collect::<Result<_, _>>()?;
@@ -142,7 +146,7 @@ struct Arguments {
 impl Notifier for Matrix {
     type Message = Message;
 
-    fn spec(&self) -> ToolSpec {
+    fn spec() -> ToolSpec {
         notifier::spec(
             "Send to a Matrix room",
             "Sends a plain text message to one of the Matrix rooms you were given; the room is named exactly as it was given to you. Rooms \

@@ -22,7 +22,7 @@ pub(crate) trait Notifier: Send + Sync + 'static {
     type Message: Send;
 
     /// How `send` is offered.
-    fn spec(&self) -> ToolSpec;
+    fn spec() -> ToolSpec;
 
     /// Reads and checks the arguments without any effect.
     fn prepare(&self, arguments: &str) -> Result<Self::Message, ToolFault>;
@@ -46,7 +46,7 @@ impl<N: Notifier> SendModule<N> {
 
 impl<N: Notifier> ToolModule for SendModule<N> {
     fn tools(&self) -> Vec<ToolSpec> {
-        TOOLS.iter().filter(|(_, access)| access.offered_in(self.mode)).map(|_| self.notifier.spec()).collect()
+        TOOLS.iter().filter(|(_, access)| access.offered_in(self.mode)).map(|_| N::spec()).collect()
     }
 
     fn confine(&self, tool: &str, arguments: &str) -> Result<(), ToolFault> {

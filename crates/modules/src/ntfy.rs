@@ -79,6 +79,10 @@ impl ModuleKind for Kind {
         notifier::TOOLS.to_vec()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        vec![Ntfy::spec()]
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         use secrecy::ExposeSecret;
 
@@ -143,7 +147,7 @@ fn default_priority() -> String {
 impl Notifier for Ntfy {
     type Message = Message;
 
-    fn spec(&self) -> ToolSpec {
+    fn spec() -> ToolSpec {
         let priority = "Urgency: min, low, default, high or urgent (1 to 5, max = urgent). Lowered to the highest one you were given.";
         let words: Vec<String> =
             PRIORITIES.iter().map(|word| (*word).to_owned()).chain(["max".to_owned()]).chain((1..=5).map(|n| n.to_string())).collect();

@@ -48,6 +48,10 @@ impl ModuleKind for Kind {
         notifier::TOOLS.to_vec()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        vec![Slack::spec()]
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         Ok(Arc::new(SendModule { notifier: Slack(webhook::open(setup, URL, HOSTS)?), mode: setup.access }))
     }
@@ -64,7 +68,7 @@ struct Arguments {
 impl Notifier for Slack {
     type Message = Value;
 
-    fn spec(&self) -> ToolSpec {
+    fn spec() -> ToolSpec {
         notifier::spec(
             "Send to Slack",
             "Posts a message to the Slack channel you were given, with Slack's own markup. Mentions of people and groups are written out \

@@ -63,6 +63,10 @@ impl ModuleKind for Kind {
         notifier::TOOLS.to_vec()
     }
 
+    fn specs(&self) -> Vec<ToolSpec> {
+        vec![Smtp::spec()]
+    }
+
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
         let config = ConfigReader::new(setup, setup::KEYS)?;
         let settings = setup::settings(&config)?;
@@ -94,7 +98,7 @@ struct Arguments {
 impl Notifier for Smtp {
     type Message = Mail;
 
-    fn spec(&self) -> ToolSpec {
+    fn spec() -> ToolSpec {
         notifier::spec(
             "Send a mail",
             "Sends a plain text mail from the address you were given to one of your listed recipients. Several recipients, display names, \
