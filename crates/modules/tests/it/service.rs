@@ -115,6 +115,8 @@ impl FakeService {
 }
 
 async fn converse(mut stream: TcpStream, log: Arc<Mutex<Vec<Received>>>, answer: Arc<dyn Fn(&Received) -> Reply + Send + Sync>) {
+    // Head and body are written apart.
+    stream.set_nodelay(true).unwrap();
     let mut buffer = Vec::new();
     while let Some(request) = read(&mut stream, &mut buffer).await {
         let reply = answer(&request);
