@@ -10,6 +10,7 @@ use bailiwick_model::Code;
 use bailiwick_modules::host::SecretSink;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use crate::lock::Lock;
 use crate::refusal::Refusal;
@@ -67,6 +68,18 @@ impl Mask {
                 "ask the operator to look at the server",
             )
         })
+    }
+
+    /// A refusal without secrets, the operator's reason included: a module's fault may quote what a service said.
+    pub(crate) fn clean_refusal(&self, refusal: Refusal) -> Refusal {
+        let Refusal { code, message, remedy, details, reason } = refusal;
+        let text = |text: Cow<'static, str>| match self.clean_text(&text) {
+            Cow::Borrowed(_) => text.clone(),
+            Cow::Owned(masked) => masked.into(),
+        };
+        // Details that cannot be masked are left out.
+        let clean = |details: Value| self.clean(Json::from_serialize(&details).ok()?).ok()?.decode().ok();
+        Refusal { code, message: text(message), remedy: text(remedy), details: details.and_then(clean), reason: reason.map(text) }
     }
 
     /// The text without secrets.
@@ -136,6 +149,24 @@ mod tests {
         }
         assert_eq!(mask.clean_text(&format!("a {secret} b")), format!("a {REPLACEMENT} b"));
         assert_eq!(mask.clean_text("a short word"), "a short word");
+    }
+
+    #[test]
+    fn a_refusal_is_masked_in_every_part() {
+        let mask = Mask::default();
+        mask.learn(["T0/B0/the-hook"]);
+        let refusal = |text: &str, details| {
+            Refusal::new(Code::UpstreamError, text.to_owned(), text.to_owned()).with_details(details).because(text.to_owned())
+        };
+        let details = |text: &str| serde_json::json!({ "status": 404, "body": text });
+        let masked = mask.clean_refusal(refusal("no T0/B0/the-hook here", details("/T0/B0/the-hook\n")));
+        let expected = refusal("no <redacted-value> here", details("/<redacted-value>\n"));
+        assert_eq!(format!("{masked:?}"), format!("{expected:?}"));
+        let innocent = refusal("not found", details("nothing"));
+        assert_eq!(format!("{:?}", mask.clean_refusal(innocent.clone())), format!("{innocent:?}"));
+        mask.learn(["1234567890"]);
+        let bare = mask.clean_refusal(refusal("x", serde_json::json!({ "pin": 1_234_567_890 })));
+        assert_eq!(bare.details, None, "a number cannot be masked");
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::notifier::{self, Notifier, SendModule};
 use crate::schema::property;
 use crate::service::{self, ALLOW_PRIVATE, CA_FILE, NOTIFIER_LIMITS};
 use crate::spec::{Access, ToolSpec};
+use crate::withheld::Withheld;
 use bailiwick_model::Code;
 
 /// Most rooms under `allowed_rooms`.
@@ -81,8 +82,10 @@ impl ModuleKind for Kind {
         let rooms = each_room(&config).into_iter().collect::<Result<_, _>>()?;
         let homeserver = service::credential(&setup, HOMESERVER)?.expose_secret();
         let client = service::client(HOMESERVER, homeserver, &config, setup.host, NOTIFIER_LIMITS)?;
-        let token = service::authorization("Bearer", TOKEN, service::credential(&setup, TOKEN)?)?;
-        Ok(Arc::new(SendModule { notifier: Matrix { client, token, rooms }, mode: setup.access }))
+        let token = service::credential(&setup, TOKEN)?;
+        let withheld = Withheld::new([token.expose_secret(), homeserver]);
+        let token = service::authorization("Bearer", TOKEN, token)?;
+        Ok(Arc::new(SendModule { notifier: Matrix { client, token, withheld, rooms }, mode: setup.access }))
     }
 }
 
@@ -127,6 +130,7 @@ fn is_short_word(name: &str) -> bool {
 struct Matrix {
     client: HttpClient,
     token: HeaderValue,
+    withheld: Withheld,
     rooms: Vec<Room>,
 }
 
@@ -178,7 +182,7 @@ impl Notifier for Matrix {
             let rest = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/{}", segment(id), segment(context.call));
             let body = json!({ "msgtype": "m.text", "body": message.text }).to_string();
             let request = self.request(Method::PUT, &rest).with_body("application/json", body);
-            patience::send(&self.client, request, context).await.map(drop)
+            patience::send(&self.client, &self.withheld, request, context).await.map(drop)
         })
     }
 }
@@ -198,7 +202,7 @@ impl Matrix {
 
     async fn look_up(&self, alias: &str, context: CallContext<'_>) -> Result<String, ToolFault> {
         let request = self.request(Method::GET, &format!("/_matrix/client/v3/directory/room/{}", segment(alias)));
-        let answer = service::success(self.client.send(request, context).await?)?;
+        let answer = service::success(self.withheld.clean_refusal(self.client.send(request, context).await?))?;
         let body = service::json_body(&answer)?;
         body["room_id"].as_str().filter(|id| is_id(id)).map(str::to_owned).ok_or_else(|| {
             let remedy = "ask the operator to look at the homeserver";

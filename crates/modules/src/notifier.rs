@@ -10,6 +10,7 @@ use crate::output::ToolOutput;
 use crate::schema;
 use crate::service::success;
 use crate::spec::{Access, Hints, ToolSpec};
+use crate::withheld::Withheld;
 
 /// The tools of such a kind.
 pub(crate) const TOOLS: [(&str, Access); 1] = [("send", Access::Write)];
@@ -77,7 +78,12 @@ pub(crate) fn spec(title: &'static str, description: &'static str, properties: &
     }
 }
 
-/// Sends one request to a service that only confirms.
-pub(crate) async fn confirmed(client: &HttpClient, request: HttpRequest, context: CallContext<'_>) -> Result<(), ToolFault> {
-    success(client.send(request, context).await?).map(drop)
+/// Sends one request to a service that only confirms. What is withheld does not come back in its refusal.
+pub(crate) async fn confirmed(
+    client: &HttpClient,
+    withheld: &Withheld,
+    request: HttpRequest,
+    context: CallContext<'_>,
+) -> Result<(), ToolFault> {
+    success(withheld.clean_refusal(client.send(request, context).await?)).map(drop)
 }

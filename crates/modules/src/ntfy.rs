@@ -19,6 +19,7 @@ use crate::notifier::{self, Notifier, SendModule};
 use crate::schema::property;
 use crate::service::{self, ALLOW_PRIVATE, CA_FILE, NOTIFIER_LIMITS};
 use crate::spec::{Access, ToolSpec};
+use crate::withheld::Withheld;
 
 /// Most characters of a title or a list of tags; the rest is cut.
 const HEADER_CHARS_MAX: usize = 250;
@@ -91,8 +92,10 @@ impl ModuleKind for Kind {
         let max_priority = max_priority(&config)?;
         let url = service::credential(&setup, URL)?.expose_secret();
         let client = service::client(URL, url, &config, setup.host, NOTIFIER_LIMITS)?;
-        let token = setup.credentials.get(TOKEN).map(|token| service::authorization("Bearer", TOKEN, token)).transpose()?;
-        Ok(Arc::new(SendModule { notifier: Ntfy { client, topic, max_priority, token }, mode: setup.access }))
+        let token = setup.credentials.get(TOKEN);
+        let withheld = Withheld::new(token.map(ExposeSecret::expose_secret).into_iter().chain([url]));
+        let token = token.map(|token| service::authorization("Bearer", TOKEN, token)).transpose()?;
+        Ok(Arc::new(SendModule { notifier: Ntfy { client, topic, max_priority, token, withheld }, mode: setup.access }))
     }
 }
 
@@ -120,6 +123,7 @@ struct Ntfy {
     topic: String,
     max_priority: usize,
     token: Option<HeaderValue>,
+    withheld: Withheld,
 }
 
 struct Message {
@@ -184,7 +188,7 @@ impl Notifier for Ntfy {
         for (name, value) in more.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             request = request.with(name, value);
         }
-        Box::pin(notifier::confirmed(&self.client, request, context))
+        Box::pin(notifier::confirmed(&self.client, &self.withheld, request, context))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::fault::{OpenFault, ToolFault};
 use crate::module::{ModuleDraft, ModuleSetup};
 use crate::notifier;
 use crate::service::{self, ALLOW_PRIVATE, CA_FILE, NOTIFIER_LIMITS};
+use crate::withheld::Withheld;
 
 /// The configuration of every webhook module.
 pub(crate) const KEYS: &[ConfigKey] = &[
@@ -37,6 +38,7 @@ pub(crate) struct Webhook {
     client: HttpClient,
     /// Path and query of the address: the secret.
     target: String,
+    withheld: Withheld,
     /// Whether mentions stay as they are.
     pub(crate) mentions: bool,
 }
@@ -59,10 +61,12 @@ pub(crate) fn open(setup: ModuleSetup<'_>, name: &'static str, hosts: &[&str]) -
     let client = service::client(name, place, &config, setup.host, NOTIFIER_LIMITS)?;
     check_base(client.base(), name, hosts, config.flag("any_host", false)?)?;
     let target = client.base().at(&query.map(|query| format!("?{query}")).unwrap_or_default());
-    for secret in secrets(&target) {
+    let secrets = secrets(&target);
+    for secret in secrets {
         setup.host.secrets.learn(secret);
     }
-    Ok(Webhook { client, target, mentions: config.flag("allow_mentions", false)? })
+    let withheld = Withheld::new(secrets.into_iter().chain([address]));
+    Ok(Webhook { client, target, withheld, mentions: config.flag("allow_mentions", false)? })
 }
 
 fn check_base(base: &BaseUrl, name: &str, hosts: &[&str], any_host: bool) -> Result<(), OpenFault> {
@@ -90,7 +94,7 @@ impl Webhook {
     /// Posts `body`.
     pub(crate) async fn post(&self, body: &Value, context: CallContext<'_>) -> Result<(), ToolFault> {
         let request = HttpRequest::new(Method::POST, self.target.clone()).with_body("application/json", body.to_string());
-        notifier::confirmed(&self.client, request, context).await
+        notifier::confirmed(&self.client, &self.withheld, request, context).await
     }
 }
 

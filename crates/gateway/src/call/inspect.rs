@@ -57,7 +57,7 @@ pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
         Raw::Server(result) => from_other(gateway, result),
         Raw::Module(output) => from_module(gateway, module_result(&output)),
         Raw::Error(error) => Ending::Error(mask_error(gateway, &story, error)),
-        Raw::Failed(refusal) => Ending::Refused(refusal),
+        Raw::Failed(refusal) => Ending::Refused(gateway.mask().clean_refusal(refusal)),
     };
     let ending =
         if story.caller.bailiwick().filters().results().is_empty() { ending } else { Box::pin(screened(&mut story, ending)).await };

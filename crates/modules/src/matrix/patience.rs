@@ -11,6 +11,7 @@ use crate::context::{CallContext, cancelled};
 use crate::egress::{HttpAnswer, HttpClient, HttpRequest};
 use crate::fault::ToolFault;
 use crate::service::success;
+use crate::withheld::Withheld;
 
 /// Longest wait; a homeserver that asks for more is answered with a refusal at once.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -19,8 +20,13 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// As [`success`]; after a 429 `details.retry_after_ms` holds the time the homeserver asked for last, when it named one.
-pub(super) async fn send(client: &HttpClient, request: HttpRequest, context: CallContext<'_>) -> Result<HttpAnswer, ToolFault> {
-    let first = client.send(request.clone(), context).await?;
+pub(super) async fn send(
+    client: &HttpClient,
+    withheld: &Withheld,
+    request: HttpRequest,
+    context: CallContext<'_>,
+) -> Result<HttpAnswer, ToolFault> {
+    let first = withheld.clean_refusal(client.send(request.clone(), context).await?);
     let Some(wait) = asked_for(&first) else { return accepted(first) };
     if wait > WAIT_MAX || Instant::now() + wait >= Instant::from_std(context.deadline) {
         return accepted(first);
@@ -30,7 +36,7 @@ pub(super) async fn send(client: &HttpClient, request: HttpRequest, context: Cal
         () = context.cancel.cancelled() => return Err(cancelled()),
         () = sleep(wait) => {}
     }
-    accepted(client.send(request, context).await?)
+    accepted(withheld.clean_refusal(client.send(request, context).await?))
 }
 
 /// The time after which the same request is welcome: `retry_after_ms` of the body, or the header `Retry-After` in seconds.

@@ -12,6 +12,7 @@ use super::wire::{Reply, Wire};
 use crate::context::{CallContext, cancelled};
 use crate::egress::{Egress, EgressError, HttpFault, HttpFaultKind, Rules, Tls};
 use crate::fault::ToolFault;
+use crate::withheld::Withheld;
 
 /// Time for saying good-bye after the mail was taken.
 const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,10 +43,9 @@ impl Login {
         Self { plain: encoded(&format!("\0{user}\0{password}")), user: encoded(user), password: encoded(password) }
     }
 
-    pub(super) fn each_secret(&self, mut tell: impl FnMut(&str)) {
-        for secret in [&self.plain, &self.user, &self.password] {
-            tell(secret.expose_secret());
-        }
+    /// Each form in which the login is sent.
+    pub(super) fn secrets(&self) -> [&str; 3] {
+        [&self.plain, &self.user, &self.password].map(ExposeSecret::expose_secret)
     }
 }
 
@@ -59,6 +59,8 @@ pub(super) struct Server {
     pub(super) egress: Egress,
     pub(super) tls: Tls,
     pub(super) timeout: Duration,
+    /// What a refusal of the server must not repeat.
+    pub(super) withheld: Withheld,
 }
 
 /// Why a mail did not go: by the connection, or by what the server said.
@@ -110,12 +112,12 @@ impl Server {
             authenticate(&mut wire, &offered, login).await?;
         }
         let from = wire.command(&format!("MAIL FROM:<{}>", letter.from)).await?;
-        expect(&[250], "the sender", from)?;
+        self.expect(&[250], "the sender", from)?;
         let to = wire.command(&format!("RCPT TO:<{}>", letter.to)).await?;
-        expect(&[250, 251], "the recipient", to)?;
-        expect(&[354], "the mail", wire.command("DATA").await?)?;
+        self.expect(&[250, 251], "the recipient", to)?;
+        self.expect(&[354], "the mail", wire.command("DATA").await?)?;
         *sent = true;
-        expect(&[250], "the mail", wire.exchange(&letter.content).await?)?;
+        self.expect(&[250], "the mail", wire.exchange(&letter.content).await?)?;
         Ok(wire)
     }
 
@@ -128,20 +130,28 @@ impl Server {
         if offered.extension("STARTTLS").is_none() {
             return Err(fault::no_tls().into());
         }
-        expect(&[220], "TLS", wire.command("STARTTLS").await?)?;
+        self.expect(&[220], "TLS", wire.command("STARTTLS").await?)?;
         let stream = self.tls.wrap(wire.into_stream()?, &self.host).await.map_err(|cause| HttpFault::from(EgressError::Tls(cause)))?;
         let mut wire = Wire::new(stream);
         // What was offered without protection counts for nothing.
-        let offered = hello(&mut wire).await?;
+        let offered = self.hello(&mut wire).await?;
         Ok((wire, offered))
     }
 
     async fn greet(&self) -> Result<(Wire, Reply), Failed> {
         let tls = (self.protection == Protection::Implicit).then_some(&self.tls);
         let mut wire = Wire::new(self.open(tls).await.map_err(HttpFault::from)?);
-        expect(&[220], "the connection", wire.reply().await?)?;
-        let offered = hello(&mut wire).await?;
+        self.expect(&[220], "the connection", wire.reply().await?)?;
+        let offered = self.hello(&mut wire).await?;
         Ok((wire, offered))
+    }
+
+    async fn hello(&self, wire: &mut Wire) -> Result<Reply, Failed> {
+        self.expect(&[250], "the greeting", wire.command(HELLO).await?)
+    }
+
+    fn expect(&self, codes: &[u16], what: &str, reply: Reply) -> Result<Reply, Failed> {
+        if codes.contains(&reply.code) { Ok(reply) } else { Err(fault::refused(what, &reply, &self.withheld).into()) }
     }
 
     async fn open(&self, tls: Option<&Tls>) -> Result<Box<dyn crate::egress::Stream>, EgressError> {
@@ -154,10 +164,6 @@ impl Server {
             opened => opened,
         }
     }
-}
-
-async fn hello(wire: &mut Wire) -> Result<Reply, Failed> {
-    expect(&[250], "the greeting", wire.command(HELLO).await?)
 }
 
 async fn authenticate(wire: &mut Wire, offered: &Reply, login: &Login) -> Result<(), Failed> {
@@ -178,8 +184,4 @@ async fn authenticate(wire: &mut Wire, offered: &Reply, login: &Login) -> Result
         return Err(fault::no_mechanism().into());
     };
     if last.code == 235 { Ok(()) } else { Err(fault::login(&last).into()) }
-}
-
-fn expect(codes: &[u16], what: &str, reply: Reply) -> Result<Reply, Failed> {
-    if codes.contains(&reply.code) { Ok(reply) } else { Err(fault::refused(what, &reply).into()) }
 }

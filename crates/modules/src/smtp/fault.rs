@@ -6,6 +6,7 @@ use serde_json::json;
 use super::wire::Reply;
 use crate::fault::ToolFault;
 use crate::service::shown;
+use crate::withheld::Withheld;
 
 /// Authentication needed, too weak, or only over TLS (RFC 4954, section 6).
 const AUTH_CODES: [u16; 3] = [530, 534, 538];
@@ -22,7 +23,7 @@ pub(super) fn login(reply: &Reply) -> ToolFault {
 }
 
 /// The reply to anything else; `what` was refused.
-pub(super) fn refused(what: &str, reply: &Reply) -> ToolFault {
+pub(super) fn refused(what: &str, reply: &Reply, withheld: &Withheld) -> ToolFault {
     let mut fault = if AUTH_CODES.contains(&reply.code) {
         ToolFault::new(Code::UpstreamAuth, said("the mail server wants another login", reply), "ask the operator to look at the login")
     } else if reply.code < 500 {
@@ -34,7 +35,7 @@ pub(super) fn refused(what: &str, reply: &Reply) -> ToolFault {
             "read `details.body`, then change the mail or ask the operator",
         )
     };
-    fault.details = Some(json!({ "status": reply.code, "body": shown(&reply.lines.join(" ")) }));
+    fault.details = Some(json!({ "status": reply.code, "body": shown(&withheld.clean(&reply.lines.join(" "))) }));
     fault
 }
 

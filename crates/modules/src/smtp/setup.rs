@@ -14,6 +14,7 @@ use crate::egress::{BaseUrl, Rules};
 use crate::fault::OpenFault;
 use crate::module::{CredentialKey, ModuleSetup};
 use crate::service::{self, ALLOW_PRIVATE, CA_FILE};
+use crate::withheld::Withheld;
 
 /// Most entries under `allowed_recipients`.
 const RECIPIENTS_MAX: usize = 1_000;
@@ -104,21 +105,26 @@ pub(super) fn server(setup: &ModuleSetup<'_>, config: &ConfigReader<'_>) -> Resu
     if protection == Protection::None && !is_here(&host) {
         return Err(OpenFault::about(TLS, "is none, and the mail server is not this machine", "use starttls or implicit"));
     }
-    let login = if has_login(config)? { Some(login(setup)?) } else { None };
+    let (login, withheld) = if has_login(config)? { login(setup)? } else { (None, Withheld::default()) };
     let rules = Rules::for_configured_host(&host, service::private_ranges(config, ALLOW_PRIVATE.name)?);
     let (egress, tls) = (setup.host.egress.clone(), service::trust(config)?.without_alpn());
-    Ok(Server { host, port, protection, login, rules, egress, tls, timeout: timeout(config)? })
+    Ok(Server { host, port, protection, login, rules, egress, tls, timeout: timeout(config)?, withheld })
 }
 
-fn login(setup: &ModuleSetup<'_>) -> Result<Login, OpenFault> {
+fn login(setup: &ModuleSetup<'_>) -> Result<(Option<Login>, Withheld), OpenFault> {
     let text = |name| {
         let value = service::credential(setup, name)?.expose_secret();
         let fault = || OpenFault::about(name, "holds a NUL", "check the credential");
         if value.contains('\0') { Err(fault()) } else { Ok(value) }
     };
-    let login = Login::new(text(USER)?, text(PASSWORD)?);
-    login.each_secret(|secret| setup.host.secrets.learn(secret));
-    Ok(login)
+    let (user, password) = (text(USER)?, text(PASSWORD)?);
+    let login = Login::new(user, password);
+    for secret in login.secrets() {
+        setup.host.secrets.learn(secret);
+    }
+    // Of the user only the encoded form: in plain it is often the sender's address, which a refusal has to name.
+    let withheld = Withheld::new(login.secrets().into_iter().chain([password]));
+    Ok((Some(login), withheld))
 }
 
 fn port(text: &str) -> Result<u16, OpenFault> {
