@@ -113,7 +113,8 @@ impl Services {
     /// The schema of the argument `service`. Not an enumeration: naming another service is a violation, not a slip.
     fn property(&self) -> Value {
         let names: Vec<String> = self.0.keys().map(|name| format!("`{name}`")).collect();
-        let mut text = format!("Name of the service, exactly as listed: {}", names.join(", "));
+        let mut text = "Name of the service, exactly as listed".to_owned();
+        text.push_str(&if names.is_empty() { ".".to_owned() } else { format!(": {}", names.join(", ")) });
         if text.chars().count() > NAMES_CHARS_MAX {
             text = text.chars().take(NAMES_CHARS_MAX).chain(['…']).collect();
         }

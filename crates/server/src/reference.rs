@@ -56,7 +56,7 @@ fn tool(page: &mut String, tool: &ToolSpec) {
 
 /// The type in words: `string`, `object or null`, or the words that are possible.
 fn type_of(schema: &Value) -> String {
-    if let Some(words) = schema["enum"].as_array() {
+    if let Some(words) = schema["enum"].as_array().filter(|words| !words.is_empty()) {
         return words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     }
     match &schema["type"] {

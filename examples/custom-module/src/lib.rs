@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use bailiwick_modules::scope::{Namespace, Owner};
 use bailiwick_modules::service::{ALLOW_PRIVATE, CA_FILE, private_ranges, trust};
-use bailiwick_modules::{Access, ConfigKey, ConfigKind, ConfigReader, CredentialKey, ModuleKind, ModuleSetup, OpenFault, ToolModule};
+use bailiwick_modules::{
+    Access, ConfigKey, ConfigKind, ConfigReader, CredentialKey, ModuleKind, ModuleSetup, OpenFault, ToolModule, ToolSpec,
+};
 use serde_json::{Map, Value};
 
 use connection::Server;
@@ -55,6 +57,10 @@ impl ModuleKind for RedisKind {
 
     fn tools(&self) -> Vec<(&'static str, Access)> {
         tools::ALL.iter().map(|tool| (tool.name, tool.access)).collect()
+    }
+
+    fn specs(&self) -> Vec<ToolSpec> {
+        tools::ALL.iter().map(|tool| (tool.spec)()).collect()
     }
 
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {
