@@ -131,7 +131,7 @@ fn service(request: &Received) -> Reply {
     let path = target.split('?').next().unwrap_or_default();
     Reply::json(&match (request.method.as_str(), path) {
         (_, "/api/v2/buckets") => json!({"id": "b1", "buckets": []}),
-        (_, "/api/v2/orgs") => json!({"orgs": [{"id": "o1", "name": "homelab"}]}),
+        (_, "/api/v2/orgs") => json!({"orgs": [{"id": "o1", "name": target.rsplit('=').next()}]}),
         ("POST", "/api/folders") => request.json(),
         ("GET", "/api/folders") => json!([{"uid": "f1", "title": "{folder}"}]),
         ("GET", path) if path.starts_with("/api/folders/") => json!({"uid": "f1", "title": "{folder}"}),
@@ -193,9 +193,10 @@ async fn mail(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), greeting: &str
     false
 }
 
+/// A server with these tools; a search of the web only looks.
 fn upstream(tools: &[&str]) -> FakeUpstream {
-    let tools = tools.iter().map(|name| FakeTool::new(name, Act::Echo)).collect();
-    FakeUpstream::start(Behaviour { tools, ..Behaviour::default() })
+    let tool = |name: &&str| if *name == "web" { FakeTool::new(name, Act::Echo).read_only() } else { FakeTool::new(name, Act::Echo) };
+    FakeUpstream::start(Behaviour { tools: tools.iter().map(tool).collect(), ..Behaviour::default() })
 }
 
 fn address(upstream: &FakeUpstream) -> SocketAddr {
@@ -242,10 +243,9 @@ async fn town(service: &FakeService, servers: &[&FakeUpstream; 3]) -> Town {
     }
     town.door("mail.example.com", 587, mail_server().await);
     town.door("10.20.0.15", 8080, service.address);
-    for (host, port, upstream) in
-        [("127.0.0.1", 8485, servers[0]), ("tickets.example.com", 80, servers[1]), ("search.example.com", 80, servers[2])]
-    {
-        town.door(host, port, address(upstream));
+    town.door("127.0.0.1", 8485, address(servers[0]));
+    for (host, upstream) in [("desk.example.com", servers[1]), ("search.example.com", servers[2])] {
+        town.tls_door(host, 443, address(upstream)).await;
     }
     town
 }
@@ -270,7 +270,7 @@ async fn play(file: &str, agent: &str, calls: &[(&'static str, Value)], servers:
     })
     .await;
     let town = Arc::new(town(&fake, servers).await);
-    let config = "servers:\n  tickets: {url: 'http://tickets.example.com/mcp'}\n  search: {url: 'http://search.example.com/mcp'}\n";
+    let config = "servers:\n  tickets: {url: 'https://desk.example.com/mcp'}\n  search: {url: 'https://search.example.com/mcp', trust: first_party}\n";
     let text = std::fs::read_to_string(examples().join(file)).unwrap();
     let plan = Plan { manifest: (file, &text), config, agent_id: agent, environment: environment(), network: town.clone() };
     let house = House::build(plan).await.unwrap_or_else(|fault| panic!("{file}: {fault}"));
@@ -291,6 +291,16 @@ async fn play(file: &str, agent: &str, calls: &[(&'static str, Value)], servers:
     assert!(town.strayed.lock().unwrap().is_empty(), "{file}: {:?}", town.strayed);
 }
 
+/// What agents that only read are to find, where their manifests say.
+const FOUND: [&str; 2] = ["/tmp/bailiwick-data/handbook/agents/docs-01/note.txt", "/tmp/bailiwick-data/agents/research-01/note.txt"];
+
+fn lay_out() {
+    for file in FOUND.map(Path::new) {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "hello").unwrap();
+    }
+}
+
 /// Run by the test below in a process of its own, whose trust store is the certificate of the town.
 #[test]
 #[ignore = "started by every_example_runs_unchanged"]
@@ -300,6 +310,7 @@ fn inside_the_town() {
         let servers =
             [upstream(&["push", "purge_queue"]), upstream(&["find", "delete_all", "admin_reset", "bulk_close"]), upstream(&["web"])];
         let servers = [&servers[0], &servers[1], &servers[2]];
+        lay_out();
         let mut played = Vec::new();
         for (file, agent, calls) in scripts() {
             play(file, agent, &calls, &servers).await;
