@@ -17,7 +17,7 @@ use tracing::warn;
 use crate::bailiwick::{Bailiwick, Parts};
 use crate::catalog::{Tool, module_tools};
 use crate::changes::Changes;
-use crate::credentials;
+use crate::credentials::Sources;
 use crate::gateway::OrganisationPlaces;
 use crate::limits::Places;
 use crate::lock::Lock;
@@ -36,7 +36,7 @@ pub(crate) struct Agents {
     modules: ModuleRegistry,
     servers: Vec<Arc<Server>>,
     workshop: Arc<Workshop>,
-    environment: Arc<std::collections::BTreeMap<String, String>>,
+    sources: Sources,
     mask: Arc<Mask>,
     changes: Arc<Changes>,
     store: Store,
@@ -68,7 +68,7 @@ pub(crate) struct AgentsSetup {
     pub(crate) modules: ModuleRegistry,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) workshop: Arc<Workshop>,
-    pub(crate) environment: Arc<std::collections::BTreeMap<String, String>>,
+    pub(crate) sources: Sources,
     pub(crate) mask: Arc<Mask>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) store: Store,
@@ -80,14 +80,14 @@ pub(crate) struct AgentsSetup {
 
 impl Agents {
     pub(crate) fn new(setup: AgentsSetup) -> Self {
-        let AgentsSetup { manifests, modules, servers, workshop, environment, mask, changes, store, home, limits, organisations, name_max } =
+        let AgentsSetup { manifests, modules, servers, workshop, sources, mask, changes, store, home, limits, organisations, name_max } =
             setup;
         Self {
             manifests,
             modules,
             servers,
             workshop,
-            environment,
+            sources,
             mask,
             changes,
             store,
@@ -134,7 +134,7 @@ impl Agents {
         let manifest = self.manifests.get(scope.agent_type());
         let manifest = manifest.ok_or_else(|| format!("no manifest for agent type `{}`", scope.agent_type()))?.clone();
         let audit_key = self.store.audit_key(scope).await.map_err(|error| format!("{}; {}", error.message(), error.remedy()))?;
-        let secrets = credentials::read(&manifest.credentials, &self.environment).await?;
+        let secrets = self.sources.read(&manifest.credentials, scope).await?;
         self.all_lent(&manifest, &secrets)?;
         let mut modules = Vec::new();
         let mut tools = Vec::new();
@@ -241,8 +241,14 @@ impl Agents {
         self.open.lock().len()
     }
 
+    /// Where credentials come from.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// Closes modules and the servers that manifests named.
     pub(crate) async fn close(&self, limit: Duration) {
+        self.sources.close();
         let seats: Vec<Arc<Seat>> = self.open.lock().drain().map(|(_, seat)| seat).collect();
         let closing = async {
             for opened in seats.iter().filter_map(|seat| seat.cell.get()) {

@@ -1,96 +1,81 @@
-//! Credentials of modules from environment and file (reference, tool modules section 4).
+//! Where the credentials of modules come from (reference, tool modules section 4).
+//!
+//! | File | Source |
+//! |---|---|
+//! | `credentials.rs` | the environment that the gateway was given, read once |
+//! | `credentials/file.rs` | a YAML mapping |
+//! | `credentials/vault.rs` | Vault and what speaks its protocol, by AppRole |
+
+mod file;
+mod vault;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use bailiwick_model::Sensitive;
-use bailiwick_model::document::{Document, Entry, Value};
 use bailiwick_model::manifest::{CredentialSource, Credentials};
-use rustix::fs::{Mode, OFlags};
-use tracing::warn;
+use bailiwick_modules::egress::Egress;
+use bailiwick_store::Scope;
 
-/// Largest secrets file.
-const FILE_BYTES_MAX: u64 = 1 << 20;
-/// Bits of a file's mode that let others read or write it.
-const OTHERS: u32 = 0o077;
+use crate::health::Part;
+use crate::mask::Mask;
+use vault::Vaults;
 
-/// Reads the source once.
+/// Reads a source on this machine, where blocking is allowed; `None` for one that only a connection can read.
 ///
 /// # Errors
 /// One line with the remedy; it never holds a value.
-pub(crate) async fn read(settings: &Credentials, environment: &BTreeMap<String, String>) -> Result<HashMap<String, Sensitive>, String> {
-    if !matches!(settings.source, CredentialSource::File { .. }) {
-        return read_now(settings, environment);
-    }
-    let settings = settings.clone();
-    let read = tokio::task::spawn_blocking(move || read_now(&settings, &BTreeMap::new()));
-    read.await.unwrap_or_else(|_| Err("reading the secrets file broke off".into()))
-}
-
-/// The same where blocking is allowed.
-///
-/// # Errors
-/// As [`read`].
-pub(crate) fn read_now(settings: &Credentials, environment: &BTreeMap<String, String>) -> Result<HashMap<String, Sensitive>, String> {
+pub(crate) fn read_local(
+    settings: &Credentials,
+    environment: &BTreeMap<String, String>,
+) -> Result<Option<HashMap<String, Sensitive>>, String> {
     match &settings.source {
-        CredentialSource::Env => Ok(environment.iter().map(|(k, v)| (k.clone(), Sensitive::new(v.as_str()))).collect()),
-        CredentialSource::File { path } => from_file(path, settings.strict_permissions),
-        CredentialSource::Vault(_) => Err("this build cannot read credentials from Vault; use `source: env` or `source: file`".into()),
+        CredentialSource::Env => Ok(Some(of_environment(environment))),
+        CredentialSource::File { path } => file::read(path, settings.strict_permissions).map(Some),
+        CredentialSource::Vault(_) => Ok(None),
     }
 }
 
-fn from_file(path: &str, strict: bool) -> Result<HashMap<String, Sensitive>, String> {
-    let mut file = open(path)?;
-    guard(&file, path, strict)?;
-    let mut text = String::new();
-    let limited = file.by_ref().take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
-    if limited.map_err(|cause| format!("secrets file `{path}`: {cause}"))? as u64 > FILE_BYTES_MAX {
-        return Err(format!("secrets file `{path}` is larger than {FILE_BYTES_MAX} bytes"));
-    }
-    let document = Document::parse(path, &text).map_err(|mistakes| mistakes.to_string())?;
-    scalars(&document.root.value)
-        .map_err(|key| format!("secrets file `{path}`: `{key}` is not a text or number; write one `KEY: value` a line"))
+fn of_environment(environment: &BTreeMap<String, String>) -> HashMap<String, Sensitive> {
+    environment.iter().map(|(name, value)| (name.clone(), Sensitive::new(value.as_str()))).collect()
 }
 
-/// A mapping whose values are texts, numbers or booleans; the name of the first that is not, else.
-fn scalars(value: &Value) -> Result<HashMap<String, Sensitive>, String> {
-    let Value::Map(entries) = value else { return Err("the file".into()) };
-    let text = |value: &Value| match value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    };
-    let entry =
-        |entry: &Entry| text(&entry.node.value).map(|text| (entry.key.clone(), Sensitive::new(text))).ok_or_else(|| entry.key.clone());
-    entries.iter().map(entry).collect()
+/// Every source that manifests name.
+pub(crate) struct Sources {
+    environment: Arc<BTreeMap<String, String>>,
+    vaults: Vaults,
 }
 
-/// Opens without following a link; the checks that follow look at the opened file, not at the name.
-fn open(path: &str) -> Result<File, String> {
-    let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
-    match opened {
-        Ok(fd) => Ok(File::from(fd)),
-        Err(rustix::io::Errno::LOOP) => Err(format!("secrets file `{path}` is a symbolic link; name the file itself")),
-        Err(errno) => Err(format!("secrets file `{path}`: {}", std::io::Error::from(errno))),
+impl Sources {
+    /// Over the environment of the process; vaults are reached through `egress`, and `mask` learns what opens them.
+    pub(crate) fn new(environment: BTreeMap<String, String>, egress: Egress, mask: Arc<Mask>) -> Self {
+        let environment = Arc::new(environment);
+        Self { vaults: Vaults::new(environment.clone(), egress, mask), environment }
     }
-}
 
-fn guard(file: &File, path: &str, strict: bool) -> Result<(), String> {
-    let meta = file.metadata().map_err(|cause| format!("secrets file `{path}`: {cause}"))?;
-    if !meta.is_file() {
-        return Err(format!("secrets file `{path}` is not a regular file"));
+    /// Reads the source for one agent, once.
+    ///
+    /// # Errors
+    /// One line with the remedy; it never holds a value.
+    pub(crate) async fn read(&self, settings: &Credentials, scope: &Scope) -> Result<HashMap<String, Sensitive>, String> {
+        match &settings.source {
+            CredentialSource::Env => Ok(of_environment(&self.environment)),
+            CredentialSource::File { path } => {
+                let (path, strict) = (path.clone(), settings.strict_permissions);
+                let read = tokio::task::spawn_blocking(move || file::read(&path, strict));
+                read.await.unwrap_or_else(|_| Err("reading the secrets file broke off".into()))
+            }
+            CredentialSource::Vault(settings) => self.vaults.read(settings, scope.agent_id(), scope.agent_type()).await,
+        }
     }
-    let ours = meta.uid() == rustix::process::geteuid().as_raw();
-    if ours && meta.mode() & OTHERS == 0 {
-        return Ok(());
+
+    /// How the vaults in use are doing; none is used, none is told.
+    pub(crate) fn health(&self) -> Option<Part> {
+        self.vaults.health()
     }
-    let advice = format!("secrets file `{path}` can be read by others or belongs to somebody else; run `chmod 600 {path}` as its owner");
-    if strict {
-        return Err(advice);
+
+    /// Ends the renewal of tokens.
+    pub(crate) fn close(&self) {
+        self.vaults.close();
     }
-    warn!("{advice}");
-    Ok(())
 }

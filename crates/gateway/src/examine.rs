@@ -24,8 +24,10 @@ pub fn missing_credentials(
     if wanted.iter().all(|(_, names)| names.is_empty()) {
         return Vec::new();
     }
-    let present = match credentials::read_now(&manifest.credentials, environment) {
-        Ok(present) => present,
+    let present = match credentials::read_local(&manifest.credentials, environment) {
+        Ok(Some(present)) => present,
+        // What a vault holds is found out at the start.
+        Ok(None) => return Vec::new(),
         Err(cause) => return vec![Mistake::error(&manifest.file, document.place_of("credentials"), "credentials", cause)],
     };
     let lacks = |name: &String| present.get(name).is_none_or(|value: &Sensitive| value.expose().is_empty());

@@ -217,6 +217,10 @@ impl Gateway {
         &self.0.ledger
     }
 
+    pub(crate) fn agents(&self) -> &Agents {
+        &self.0.agents
+    }
+
     pub(crate) fn opened_agents(&self) -> usize {
         self.0.agents.opened()
     }

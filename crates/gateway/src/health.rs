@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 /// The state of one part.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// `database`, `ledger`, `keys`, or `server:NAME`.
+    /// `database`, `ledger`, `keys`, `vault` where one is used, or `server:NAME`.
     pub name: String,
     /// Whether it does its work.
     pub ok: bool,
@@ -20,7 +20,7 @@ pub struct Part {
 /// The state of the gateway.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// Whether calls can be served: database, ledger and keys work and nothing is stopping. A dead server does not count.
+    /// Whether calls can be served: database, ledger and keys work and nothing is stopping. A dead server or vault does not count.
     pub ready: bool,
     /// Every part.
     pub parts: Vec<Part>,
@@ -42,6 +42,7 @@ impl Gateway {
         if self.is_stopping() {
             parts.push(Part { name: "gateway".into(), ok: false, detail: "stopping".into() });
         }
+        parts.extend(self.agents().sources().health());
         parts.extend(self.servers().iter().map(|server| server_part(server)));
         let server_tools = self.servers().iter().map(|server| server.offer().tools.len()).sum();
         let unproven = self.audit_mode() == AuditMode::BestEffort;

@@ -26,6 +26,7 @@ use crate::asking::Asking;
 use crate::call::authenticate::Callers;
 use crate::call_log::CallLog;
 use crate::changes::Changes;
+use crate::credentials::Sources;
 use crate::inflight::Inflight;
 use crate::lock::Lock;
 use crate::mask::Mask;
@@ -126,12 +127,13 @@ impl Gateway {
         let manifests = by_type(manifests)?;
         known_servers(&manifests, &config)?;
         let open_agent = open_agent(&config, &manifests, &store).await?;
+        let sources = Sources::new(environment, workshop.egress.clone(), mask.clone());
         let agents = Agents::new(AgentsSetup {
             manifests,
             modules,
             servers: servers.clone(),
             workshop,
-            environment: Arc::new(environment),
+            sources,
             mask: mask.clone(),
             changes: changes.clone(),
             store: store.clone(),

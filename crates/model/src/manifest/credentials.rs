@@ -1,11 +1,15 @@
 //! Where the credentials of modules come from (reference, tool modules section 4).
 
+use crate::address::Cidr;
 use crate::id::{AgentId, AgentType};
 use crate::reader::{Field, Table};
 use crate::shape::{Also, Choice, Key, Need, Section, Shape, formats, words};
 use crate::substitute::is_variable;
 use crate::template::{self, TemplateFault};
 use crate::upstream::address;
+
+/// Where the key/value engine is mounted unless the manifest says otherwise.
+const MOUNT: &str = "secret";
 
 /// The `credentials` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,10 @@ pub struct Vault {
     pub path: String,
     /// Version of the key/value engine, 1 or 2 (default).
     pub kv_version: u8,
+    /// Where the key/value engine is mounted; default `secret`. `path` lies beneath it.
+    pub mount: String,
+    /// Private addresses that the name in `addr` may lead to; an address written out is allowed as it is.
+    pub allow_private: Vec<Cidr>,
 }
 
 impl Default for Credentials {
@@ -107,6 +115,13 @@ static VAULT: Section = Section {
         )
         .required(),
         Key::new("kv_version", Shape::Integer { min: 1, max: 2 }, "Version of the key/value engine.").or("2"),
+        Key::new("mount", Shape::Filled, "Where the key/value engine is mounted; `path` lies beneath it.").or("secret"),
+        Key::new(
+            "allow_private",
+            Shape::List(&Shape::Format(&formats::CIDR)),
+            "Private ranges that the name in `addr` may lead to; an address written out is allowed as it is.",
+        )
+        .or("[]"),
     ],
     needs: &[],
     choice: Choice::Free,
@@ -142,8 +157,11 @@ fn vault(field: &Field<'_>) -> Option<Vault> {
     let secret_id_env = variable(&table, "secret_id_env", "VAULT_SECRET_ID");
     let path = table.read("path", path);
     let kv_version = table.read("kv_version", |f| f.integer()).map_or(2, |version| if version == 1 { 1 } else { 2 });
+    let mount = table.read("mount", mount).unwrap_or_else(|| MOUNT.to_owned());
+    let cidr = |f: &Field<'_>| Cidr::parse(f.filled()?).map_err(|rule| f.error(rule)).ok();
+    let allow_private = table.read("allow_private", |f| f.each(cidr)).unwrap_or_default();
     table.finish();
-    Some(Vault { addr: addr?, role_id_env, secret_id_env, path: path?, kv_version })
+    Some(Vault { addr: addr?, role_id_env, secret_id_env, path: path?, kv_version, mount, allow_private })
 }
 
 fn variable(table: &Table<'_>, key: &'static str, default: &str) -> String {
@@ -155,6 +173,15 @@ fn variable(table: &Table<'_>, key: &'static str, default: &str) -> String {
         Some(name.to_owned())
     };
     table.read(key, read).unwrap_or_else(|| default.to_owned())
+}
+
+fn mount(field: &Field<'_>) -> Option<String> {
+    let mount = field.filled()?;
+    if mount.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+        field.error("must be the path of a mount, such as `secret`, without `/` at its ends and without `..`");
+        return None;
+    }
+    Some(mount.to_owned())
 }
 
 fn path(field: &Field<'_>) -> Option<String> {

@@ -122,6 +122,8 @@ fn the_other_sections_are_typed() {
         secret_id_env: "S".into(),
         path: "kv/{agent_type}/x".into(),
         kv_version: 1,
+        mount: "secret".into(),
+        allow_private: Vec::new(),
     };
     let path = vault.path_for(&AgentId::parse("i").unwrap(), &m.agent_type);
     assert_eq!(path.as_deref(), Ok("kv/ops-team_1/x"));
