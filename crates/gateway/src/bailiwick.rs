@@ -1,6 +1,6 @@
 //! One agent's bailiwick: its manifest, its modules opened for it alone, the servers it was granted, its limits and its view.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::filters::Filters;
 use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
 use crate::rates::Rates;
+use crate::report::Report;
 use crate::servers::Server;
 use tokio::sync::Semaphore;
 
@@ -33,8 +34,7 @@ const FIRST_LIST_WAIT: Duration = Duration::from_secs(4);
 pub(crate) struct Bailiwick {
     manifest: Arc<Manifest>,
     rules: Rules,
-    module_tools: Vec<Arc<Tool>>,
-    servers: Vec<Arc<Server>>,
+    roster: ArcSwap<Roster>,
     changes: Arc<Changes>,
     rates: Rates,
     filters: Arc<Filters>,
@@ -56,10 +56,19 @@ pub(crate) struct Bailiwick {
     building: Lock<()>,
 }
 
+/// What stands behind the agent's tools now; modules may join later.
+#[derive(Clone, Default)]
+struct Roster {
+    module_tools: Vec<Arc<Tool>>,
+    servers: Vec<Arc<Server>>,
+    /// Entries of the manifest's `modules` that are opened, by number.
+    opened: BTreeSet<usize>,
+}
+
 /// The parts that [`Bailiwick::new`] puts together.
 pub(crate) struct Parts {
     pub(crate) manifest: Arc<Manifest>,
-    pub(crate) module_tools: Vec<Arc<Tool>>,
+    /// Servers of the gateway; those of the manifest join later.
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) limits: Limits,
@@ -88,7 +97,7 @@ struct Approval {
 
 impl Bailiwick {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { manifest, module_tools, servers, changes, limits, organisation, audit_key, agent } = parts;
+        let Parts { manifest, servers, changes, limits, organisation, audit_key, agent } = parts;
         Self {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
@@ -104,13 +113,45 @@ impl Bailiwick {
             owner: OWNERS.fetch_add(1, Ordering::Relaxed),
             building: Lock::new(()),
             manifest,
-            module_tools,
-            servers,
+            roster: ArcSwap::from_pointee(Roster { servers, ..Roster::default() }),
             changes,
             organisation,
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
             audit_key,
         }
+    }
+
+    /// From the next view on the agent has these tools as well.
+    pub(crate) fn add_tools(&self, tools: Vec<Arc<Tool>>) {
+        self.change(|roster| roster.module_tools.extend_from_slice(&tools));
+    }
+
+    /// The same with what this server offers.
+    pub(crate) fn add_server(&self, server: Arc<Server>) {
+        self.change(|roster| roster.servers.push(server.clone()));
+    }
+
+    /// Notes that entry `number` of the manifest's modules works.
+    pub(crate) fn set_opened(&self, number: usize) {
+        self.change(|roster| {
+            roster.opened.insert(number);
+        });
+    }
+
+    fn change(&self, change: impl Fn(&mut Roster)) {
+        self.roster.rcu(|roster| {
+            let mut roster = Roster::clone(roster);
+            change(&mut roster);
+            roster
+        });
+    }
+
+    /// How the modules are.
+    pub(crate) fn report(&self) -> Report {
+        let roster = self.roster.load();
+        let server =
+            |key: &str| roster.servers.iter().find(|server| server.proxy_key().is_some_and(|own| **own == *key)).map(|server| &**server);
+        Report::of(&self.manifest, |number| roster.opened.contains(&number), server)
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -197,13 +238,13 @@ impl Bailiwick {
 
     /// Whether the agent was granted a server of this name, so that it has an endpoint of its own.
     pub(crate) fn has_server(&self, name: &ServerName) -> bool {
-        self.servers.iter().any(|server| server.name() == name)
+        self.roster.load().servers.iter().any(|server| server.name() == name)
     }
 
     async fn first_discovery(&self) {
-        let waiting = self.servers.iter().filter(|server| !server.is_settled());
+        let roster = self.roster.load_full();
         let all = async {
-            for server in waiting {
+            for server in roster.servers.iter().filter(|server| !server.is_settled()) {
                 server.settled().await;
             }
         };
@@ -225,6 +266,7 @@ impl Bailiwick {
             tools_max: self.view_tools_max,
             page_items: self.page_items,
             transparent: lens.is_some(),
+            doubled: self.manifest.compat.doubled_names,
         };
         let view = Arc::new(View::build(generation, &settings, self.stock(lens)));
         match lens {
@@ -235,11 +277,12 @@ impl Bailiwick {
     }
 
     fn stock(&self, lens: &Lens) -> Stock {
+        let roster = self.roster.load();
         let mut stock = Stock::default();
         if lens.is_none() {
-            stock.tools.clone_from(&self.module_tools);
+            stock.tools.clone_from(&roster.module_tools);
         }
-        for server in self.servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
+        for server in roster.servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
             let offer = server.offer();
             stock.tools.extend(offer.tools.iter().cloned());
             stock.prompts.extend(offer.prompts.iter().cloned());

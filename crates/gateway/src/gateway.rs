@@ -35,7 +35,9 @@ use crate::lock::{Lock, SharedLock};
 use crate::mask::Mask;
 use crate::peer::{self, Peer};
 use crate::replay::Streams;
+use crate::report::Report;
 use crate::servers::Server;
+use crate::single::{Burst, Single};
 use crate::spool::Spool;
 use crate::window::Window;
 use crate::{call_log, exchange};
@@ -77,6 +79,9 @@ struct Inner {
     call_log: Option<Arc<dyn CallLog>>,
     /// Whom a caller without credential acts as (`auth: none`).
     open_agent: Option<Scope>,
+    /// The only agent, and its token.
+    single: Option<Single>,
+    bursts: Lock<Burst>,
     inflight: Inflight,
     asking: Arc<Asking>,
     streams: Arc<Streams>,
@@ -209,6 +214,11 @@ impl Gateway {
         self.0.open_agent.as_ref()
     }
 
+    /// The only agent of this gateway, if there is but one.
+    pub(crate) fn single(&self) -> Option<&Single> {
+        self.0.single.as_ref()
+    }
+
     pub(crate) fn servers(&self) -> &[Arc<Server>] {
         &self.0.servers
     }
@@ -221,8 +231,25 @@ impl Gateway {
         &self.0.agents
     }
 
-    pub(crate) fn opened_agents(&self) -> usize {
-        self.0.agents.opened()
+    pub(crate) fn module_reports(&self) -> Vec<Report> {
+        self.0.agents.reports()
+    }
+
+    /// How the modules of `caller` are: `modules`, `failed_count`, `total_count`, `healthy` and more, as scoped-mcp has it; no address,
+    /// path or message.
+    #[must_use]
+    pub fn module_report(&self, caller: &Caller) -> serde_json::Value {
+        caller.bailiwick().report().to_value()
+    }
+
+    /// Resolves when something about tools, modules or servers may have changed since `seen`; gives what to bring next time.
+    pub async fn changed(&self, caller: &Caller, seen: u64) -> u64 {
+        let mut generation = caller.bailiwick().changes().subscribe();
+        let waited = generation.wait_for(|generation| *generation != seen).await.map(|generation| *generation);
+        match waited {
+            Ok(generation) => generation,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Tells a stdio client of an older revision when its list of tools changes, until the client is gone.
@@ -267,6 +294,12 @@ impl Gateway {
     /// Records a refused credential, at most [`AUTH_EVENTS_PER_SECOND_MAX`] a second.
     pub(crate) fn note_auth_failure(&self, status: http::StatusCode) {
         let now = Instant::now();
+        if status == http::StatusCode::UNAUTHORIZED
+            && let Some(count_in_window) = self.0.bursts.lock().note(now)
+        {
+            let agent_id = self.0.single.as_ref().map(|single| single.scope.agent_id().as_str());
+            warn!(target: "ops", event = "bearer_auth_401_burst", agent_id, count_in_window, window_seconds = 60, "a client has no valid credential");
+        }
         let mut window = self.0.auth_events.lock();
         if window.wait(now).is_some() {
             return;

@@ -5,6 +5,7 @@ use bailiwick_mcp::client::UpstreamState;
 use bailiwick_model::config::AuditMode;
 
 use crate::gateway::Gateway;
+use crate::report::Report;
 
 /// The state of one part.
 #[derive(Clone, Debug)]
@@ -26,6 +27,12 @@ pub struct Health {
     pub parts: Vec<Part>,
     /// Agents whose bailiwick is open.
     pub agents: usize,
+    /// Modules of their manifests.
+    pub modules: usize,
+    /// Those that do not work although they have to.
+    pub modules_failing: usize,
+    /// Optional ones that do not work.
+    pub modules_offline: usize,
     /// Tools offered by all servers together.
     pub server_tools: usize,
     /// Ends of calls that wait in memory for the ledger.
@@ -45,8 +52,19 @@ impl Gateway {
         parts.extend(self.agents().sources().health());
         parts.extend(self.servers().iter().map(|server| server_part(server)));
         let server_tools = self.servers().iter().map(|server| server.offer().tools.len()).sum();
+        let reports = self.module_reports();
         let unproven = self.audit_mode() == AuditMode::BestEffort;
-        Health { ready, parts, agents: self.opened_agents(), server_tools, unrecorded: self.spool().len(), unproven }
+        Health {
+            ready,
+            parts,
+            agents: reports.len(),
+            modules: reports.iter().map(|report| report.0.len()).sum(),
+            modules_failing: reports.iter().map(Report::failed).sum(),
+            modules_offline: reports.iter().map(Report::offline).sum(),
+            server_tools,
+            unrecorded: self.spool().len(),
+            unproven,
+        }
     }
 
     async fn database(&self) -> Part {

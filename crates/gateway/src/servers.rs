@@ -16,9 +16,11 @@ use bailiwick_mcp::Json;
 use bailiwick_mcp::client::Upstream;
 use bailiwick_model::config::Limits;
 use bailiwick_model::{OrgId, ServerName};
+use bailiwick_modules::egress::Egress;
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::catalog::{Rejected, Resource, Tool};
+use crate::dependency::Dependency;
 use crate::limits::Places;
 
 /// Announcements of lists that a slow listener may lag behind before he misses some; there are three kinds, and the next one says the same.
@@ -73,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) name_max: usize,
     /// Set for a server that a manifest names as one of its modules.
     pub(crate) proxy: Option<Proxy>,
+    /// A port of this machine that is waited for before the first discovery, and the way there.
+    pub(crate) waits_for: Option<(Dependency, Egress)>,
     /// Where its probe is kept; not for servers of manifests.
     pub(crate) note: Option<ProbeNote>,
 }

@@ -15,6 +15,7 @@ pub use database::{DatabaseUrl, PostgresUrl};
 pub use env::{VARIABLES, Variable};
 pub use limits::{LIMITS, LimitKey, Limits};
 pub use listen::{AuthMode, Listen, PORT_DEFAULT};
+pub use parse::endpoint_path;
 pub use sections::{AuditConfig, AuditMode, LogConfig, LogFormat, NamesConfig, ShutdownConfig};
 pub use server::ServerConfig;
 

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bailiwick_gateway::{CallLog, Gateway, LoadedManifest, Setup, StartFault};
+use bailiwick_gateway::{CallLog, Gateway, LoadedManifest, Setup, SingleAgent, StartFault};
 use bailiwick_mcp::client::Launcher;
 use bailiwick_model::config::Config;
 use bailiwick_model::mistake::{Mistake, Severity};
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) modules: ModuleRegistry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
+    /// The only agent, when it is reached over HTTP with a token of its own.
+    pub(crate) single_agent: Option<SingleAgent>,
     pub(crate) call_log: Option<Arc<dyn CallLog>>,
 }
 
@@ -79,7 +81,7 @@ fn note(mistake: &Mistake) {
 /// # Errors
 /// The first step that fails, with its remedy. What was opened is closed again.
 pub(crate) async fn start(plan: Plan) -> Result<Gateway, Failure> {
-    let Plan { settings, manifests, environment, modules, clock, random, call_log } = plan;
+    let Plan { settings, manifests, environment, modules, clock, random, single_agent, call_log } = plan;
     let store = settings.open_store(&clock, &random).await?;
     let ledger = match open_ledger(&settings, &store, &clock, &random).await {
         Ok(ledger) => ledger,
@@ -101,6 +103,7 @@ pub(crate) async fn start(plan: Plan) -> Result<Gateway, Failure> {
         network: Arc::new(SystemNetwork),
         environment,
         launcher: Some(launcher()?),
+        single_agent,
         call_log,
     };
     match Gateway::start(setup).await {

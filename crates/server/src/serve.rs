@@ -45,12 +45,15 @@ impl Service {
             ("servers", servers.len()),
             ("servers_failing", failing),
             ("agents_open", found.agents),
+            ("modules", found.modules),
+            ("modules_failing", found.modules_failing),
+            ("modules_offline", found.modules_offline),
             ("tools", found.server_tools),
             ("calls_unrecorded", found.unrecorded),
         ];
         Health {
             ready: found.ready,
-            degraded: failing > 0 || found.unproven,
+            degraded: failing > 0 || found.modules_failing > 0 || found.unproven,
             parts: own.into_iter().map(|part| Part { name: part.name, ok: part.ok }).collect(),
             counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count as u64)).collect(),
         }

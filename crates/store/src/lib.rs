@@ -53,6 +53,7 @@ pub use secret::{SECRET_BYTES_MAX, SecretInfo, Secrets};
 pub use server::{PROBE_BYTES_MAX, ServerProbe, Servers};
 pub use session::{NewSession, SESSIONS_PER_AGENT_MAX, SUBSCRIPTIONS_PER_SESSION_MAX, Session, SessionState, Sessions};
 pub use store::{OpenOptions, Store};
+pub use token::same_secret;
 
 #[cfg(test)]
 mod tests {

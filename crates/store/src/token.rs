@@ -5,7 +5,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_model::KeyId;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::seal::KeyBytes;
 
@@ -53,17 +53,22 @@ pub(crate) fn parse(text: &str) -> Option<Token> {
     Some(token)
 }
 
+/// Whether a presented secret is the expected one. Takes the same time whatever it is and however long: their digests are compared.
+#[must_use]
+pub fn same_secret(given: &str, expected: &SecretString) -> bool {
+    let (given, expected) = (digest(&SHA256, given.as_bytes()), digest(&SHA256, expected.expose_secret().as_bytes()));
+    aws_lc_rs::constant_time::verify_slices_are_equal(given.as_ref(), expected.as_ref()).is_ok()
+}
+
 fn checksum(text: &[u8]) -> [u8; 4] {
     digest(&SHA256, text).as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use bailiwick_model::time::Random;
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
-
-    use super::*;
 
     struct Fixed([u8; 8]);
     impl Random for Fixed {

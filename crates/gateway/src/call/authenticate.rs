@@ -33,11 +33,13 @@ impl Caller {
     }
 }
 
-/// HTTP: exactly one credential in `Authorization`; with `auth: none` (loopback only) the configured agent.
+/// HTTP: exactly one credential in `Authorization`, an API key or the only agent's token; with `auth: none` (loopback only) the configured
+/// agent.
 pub(crate) async fn http(gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Caller>, HttpFault> {
-    let scope = match gateway.open_agent() {
-        Some(scope) => scope.clone(),
-        None => by_key(gateway, bearer(headers)?).await?,
+    let scope = match (gateway.single(), gateway.open_agent()) {
+        (Some(single), _) => single.admit(bearer(headers)?).cloned().ok_or_else(|| invalid("the token is not valid"))?,
+        (None, Some(scope)) => scope.clone(),
+        (None, None) => by_key(gateway, bearer(headers)?).await?,
     };
     caller(gateway, scope).await.map_err(HttpFault::unavailable)
 }

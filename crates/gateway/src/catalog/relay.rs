@@ -94,6 +94,7 @@ fn server(name: &str) -> Arc<Server> {
         discovery_timeout: std::time::Duration::from_secs(1),
         name_max: NAME_MAX,
         proxy: None,
+        waits_for: None,
         note: None,
     };
     let command = StdioCommand { program: "/nonexistent".into(), args: Vec::new(), env: Vec::new(), cwd: None, launcher: None };
@@ -342,7 +343,15 @@ fn view(definitions: &Definitions, aggregated: bool) -> View {
         stock.servers.push(server.clone());
     }
     let code = |_: &[u8]| [7; 32];
-    let settings = ViewSettings { rules: &RULES, code: &code, agent: "a", tools_max: 1_000, page_items: 1_000, transparent: !aggregated };
+    let settings = ViewSettings {
+        rules: &RULES,
+        code: &code,
+        agent: "a",
+        tools_max: 1_000,
+        page_items: 1_000,
+        transparent: !aggregated,
+        doubled: false,
+    };
     View::build(1, &settings, stock)
 }
 
@@ -444,7 +453,7 @@ fn only_cursors_that_were_given_out_lead_to_a_page() {
         })
         .collect();
     let code = |text: &[u8]| std::array::from_fn(|at| text.iter().fold(at as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte)));
-    let settings = ViewSettings { rules: &RULES, code: &code, agent: "a", tools_max: 9, page_items: 2, transparent: false };
+    let settings = ViewSettings { rules: &RULES, code: &code, agent: "a", tools_max: 9, page_items: 2, transparent: false, doubled: false };
     let view = View::build(1, &settings, Stock { tools, ..Stock::default() });
     let mut given = Vec::new();
     while let Some(next) = view.list(List::Tools, given.last().map(String::as_str), Era::Modern).unwrap().text_of("nextCursor") {

@@ -10,7 +10,7 @@ use bailiwick_mcp::client::List;
 use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_mcp::{Era, Json};
 use bailiwick_model::ServerName;
-use bailiwick_model::policy::{Decision, Denial, Rules, decide};
+use bailiwick_model::policy::{Decision, Denial, Rules, Source, decide};
 use tracing::warn;
 
 use super::relabel::Relabel;
@@ -43,6 +43,8 @@ pub(crate) struct ViewSettings<'v> {
     pub(crate) page_items: usize,
     /// Names as the server has them: the view of one server alone.
     pub(crate) transparent: bool,
+    /// Whether tools of modules also answer to their name with the module's key once more in front (`compat.doubled_names`).
+    pub(crate) doubled: bool,
 }
 
 /// An immutable view.
@@ -87,7 +89,20 @@ impl Named {
             named.visible.remove(&name(&tool));
             warn!(tool = tool.name(), "left out: the view is larger than `limits.tools_per_view_max`");
         }
+        if settings.doubled && !settings.transparent {
+            named.double();
+        }
         named
+    }
+}
+
+impl Named {
+    /// Lets tools of modules answer to their doubled names too; a name that is taken stays what it is.
+    fn double(&mut self) {
+        for tool in &self.listed {
+            let Source::Module { key } = tool.facts().source else { continue };
+            self.visible.entry(format!("{key}_{}", tool.name()).into()).or_insert_with(|| tool.clone());
+        }
     }
 }
 
@@ -301,7 +316,8 @@ mod tests {
 
     fn built(rules: &Rules, tools: Vec<Arc<Tool>>) -> View {
         let code = |_: &[u8]| [0; 32];
-        let settings = ViewSettings { rules, code: &code, agent: "a", tools_max: 5_000, page_items: 5_000, transparent: false };
+        let settings =
+            ViewSettings { rules, code: &code, agent: "a", tools_max: 5_000, page_items: 5_000, transparent: false, doubled: true };
         View::build(1, &settings, Stock { tools, ..Stock::default() })
     }
 
@@ -336,6 +352,11 @@ mod tests {
                 let allowed = decide(&rules_now, &tool.facts()) == Decision::Allow;
                 prop_assert_eq!(visible.contains(tool.name()), allowed, "{}", tool.name());
                 prop_assert_eq!(view.tool(tool.name()).is_some(), allowed, "{}", tool.name());
+                // A doubled name leads to the same tool, unless it is another's own.
+                let key = tool.source();
+                let doubled = view.tool(&format!("{key}_{}", tool.name()));
+                let own = all.iter().any(|other| other.name() == format!("{key}_{}", tool.name()));
+                prop_assert!(own || doubled.map(|tool| tool.name().to_owned()) == allowed.then(|| tool.name().to_owned()));
             }
             prop_assert!(view.tool("no_such").is_none());
             let mut stricter = deny.clone();

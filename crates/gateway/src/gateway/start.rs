@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::{AUTH_EVENTS_PER_SECOND_MAX, CALLS_MAX, Gateway, Inner, KEY_LOOKS_PER_SECOND_MAX, OrganisationPlaces, RequestLimits};
-use crate::agents::{Agents, AgentsSetup};
+use crate::agents::{Agents, AgentsSetup, Opener};
 use crate::asking::Asking;
 use crate::call::authenticate::Callers;
 use crate::call_log::CallLog;
@@ -32,6 +32,7 @@ use crate::lock::Lock;
 use crate::mask::Mask;
 use crate::replay::Streams;
 use crate::servers::{ProbeNote, Server, Workshop};
+use crate::single::{Single, SingleAgent};
 use crate::spool::Spool;
 use crate::window::Window;
 
@@ -59,6 +60,8 @@ pub struct Setup {
     pub environment: BTreeMap<String, String>,
     /// Put in front of the command of a stdio server; confines it.
     pub launcher: Option<Launcher>,
+    /// The only agent of the gateway, behind one token; `None` = agents have keys, or `auth: none`.
+    pub single_agent: Option<SingleAgent>,
     /// A second stream of call records, as scoped-mcp writes it.
     pub call_log: Option<Arc<dyn CallLog>>,
 }
@@ -106,7 +109,21 @@ impl Gateway {
     /// # Errors
     /// [`StartFault`] for anything in configuration or manifests that cannot work. Nothing is left running then.
     pub async fn start(setup: Setup) -> Result<Self, StartFault> {
-        let Setup { config, manifests, store, ledger, keyring, modules, clock, random, network, environment, launcher, call_log } = setup;
+        let Setup {
+            config,
+            manifests,
+            store,
+            ledger,
+            keyring,
+            modules,
+            clock,
+            random,
+            network,
+            environment,
+            launcher,
+            single_agent,
+            call_log,
+        } = setup;
         let mask = Arc::new(Mask::default());
         let changes = Arc::new(Changes::new());
         let mut seed = [0; 8];
@@ -126,21 +143,28 @@ impl Gateway {
         }
         let manifests = by_type(manifests)?;
         known_servers(&manifests, &config)?;
-        let open_agent = open_agent(&config, &manifests, &store).await?;
-        let sources = Sources::new(environment, workshop.egress.clone(), mask.clone());
+        let single = match single_agent {
+            Some(agent) => Some(single(&config, &store, &mask, agent).await?),
+            None => None,
+        };
+        let open_agent = if single.is_some() { None } else { open_agent(&config, &manifests, &store).await? };
+        let sources = Sources::new(environment.clone(), workshop.egress.clone(), mask.clone());
         let agents = Agents::new(AgentsSetup {
             manifests,
-            modules,
+            opener: Opener {
+                modules,
+                workshop,
+                environment: Arc::new(environment),
+                sources,
+                mask: mask.clone(),
+                store: store.clone(),
+                home: config.org.clone(),
+                limits: config.limits.clone(),
+                name_max: config.names.max_length,
+            },
             servers: servers.clone(),
-            workshop,
-            sources,
-            mask: mask.clone(),
             changes: changes.clone(),
-            store: store.clone(),
-            home: config.org.clone(),
             organisations: OrganisationPlaces::new(&config.limits),
-            limits: config.limits.clone(),
-            name_max: config.names.max_length,
         });
         let asking: Arc<Asking> = Arc::default();
         let gateway = Self(Arc::new(Inner {
@@ -158,6 +182,8 @@ impl Gateway {
             random,
             call_log,
             open_agent,
+            single,
+            bursts: Lock::default(),
             config,
             inflight: Inflight::default(),
             asking,
@@ -248,6 +274,13 @@ fn known_servers(manifests: &HashMap<AgentType, Arc<Manifest>>, config: &Config)
         }
     }
     Ok(())
+}
+
+/// The agent of the launch configuration, and its token.
+async fn single(config: &Config, store: &Store, mask: &Mask, agent: SingleAgent) -> Result<Single, StartFault> {
+    let SingleAgent { agent_id, agent_type, bearer } = agent;
+    mask.learn([bearer.expose_secret()]);
+    Ok(Single { scope: store.launch(&config.org, &agent_id, &agent_type).await?, bearer })
 }
 
 /// With `auth: none` everybody on loopback is one agent: `local`, of the only manifest's type.

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{Offer, Server};
 use crate::catalog::{Rejected, admit, admit_prompt, admit_resource, original_name};
 use crate::changes::Changes;
+use crate::dependency::WAIT_TOTAL_DEFAULT;
 use crate::mask::Mask;
 
 /// Pause after the first failed discovery; doubled up to [`RETRY_MAX`].
@@ -76,6 +77,9 @@ impl Server {
         let mut notices = self.upstream.notices();
         let mut announced: Vec<&'static str> = Vec::new();
         let mut retry = RETRY_MIN;
+        if let Some((dependency, egress)) = &self.settings.waits_for {
+            dependency.ready(self.name().as_str(), egress, WAIT_TOTAL_DEFAULT).await;
+        }
         loop {
             // What was announced before the list is asked for is in it.
             for _ in 0..notices.len() {

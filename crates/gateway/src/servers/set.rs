@@ -19,6 +19,7 @@ use bailiwick_store::ledger::redact::is_sensitive_key;
 use http::{HeaderName, HeaderValue};
 
 use super::{ProbeNote, Proxy, Server, Settings};
+use crate::dependency::Dependency;
 use crate::dial::GuardedDial;
 use crate::mask::Mask;
 use crate::product::SERVER_INFO;
@@ -68,6 +69,7 @@ impl Workshop {
             discovery_timeout: DISCOVERY_TIMEOUT,
             name_max: self.name_max,
             proxy: None,
+            waits_for: None,
             note: Some(note),
         };
         let options = Options { known, ..self.options(config.era) };
@@ -75,8 +77,14 @@ impl Workshop {
         Ok(Server::new(settings, upstream, &self.limits))
     }
 
-    /// The server of an `mcp_proxy` module.
-    pub(crate) fn proxy(&self, key: &str, config: &ProxyConfig, secret: &dyn Fn(&str) -> Option<Sensitive>) -> Result<Arc<Server>, Unfit> {
+    /// The server of an `mcp_proxy` module, first discovered when what it `waits_for` is there.
+    pub(crate) fn proxy(
+        &self,
+        key: &str,
+        config: &ProxyConfig,
+        waits_for: Option<Dependency>,
+        secret: &dyn Fn(&str) -> Option<Sensitive>,
+    ) -> Result<Arc<Server>, Unfit> {
         let name = ServerName::parse(key).map_err(|rule| Unfit { message: rule.to_string(), remedy: "rename the module".into() })?;
         let settings = Settings {
             name,
@@ -91,6 +99,7 @@ impl Workshop {
                 deny: config.tool_denylist.clone(),
                 binary_bytes_max: config.binary_bytes_max,
             }),
+            waits_for: waits_for.map(|dependency| (dependency, self.egress.clone())),
             note: None,
         };
         let upstream = self.upstream(&config.transport, self.options(config.era), &[], secret)?;

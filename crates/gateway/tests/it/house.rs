@@ -99,6 +99,7 @@ impl House {
             environment: plan.environment,
             launcher: None,
             call_log: None,
+            single_agent: None,
         };
         let gateway = Gateway::start(setup).await.map_err(|fault| fault.to_string())?;
         let agent_id = AgentId::parse(plan.agent_id).unwrap();

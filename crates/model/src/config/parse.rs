@@ -167,18 +167,26 @@ fn seconds(whole: u64) -> f64 {
 }
 
 fn path(field: &Field<'_>) -> Option<String> {
-    let path = field.filled()?;
+    let told = |rule: &'static str| if rule == PATH_TAKEN { field.error_hint(rule, "the default is `/mcp`") } else { field.error(rule) };
+    endpoint_path(field.filled()?).map_err(told).ok()
+}
+
+const PATH_TAKEN: &str = "this path serves something else";
+
+/// The path of the endpoint as it is served, from the way it is written.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn endpoint_path(text: &str) -> Result<String, &'static str> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'.');
-    if !path.starts_with('/') || path.len() > PATH_BYTES_MAX || !path.bytes().all(allowed) || path.contains("//") || path.contains("..") {
-        field.error("must be a path such as `/mcp`: letters, digits, `/`, `_`, `-` and `.`, at most 128 characters");
-        return None;
+    if !text.starts_with('/') || text.len() > PATH_BYTES_MAX || !text.bytes().all(allowed) || text.contains("//") || text.contains("..") {
+        return Err("must be a path such as `/mcp`: letters, digits, `/`, `_`, `-` and `.`, at most 128 characters");
     }
-    let path = path.trim_end_matches('/');
+    let path = text.trim_end_matches('/');
     if path.is_empty() || PATHS_TAKEN.contains(&path) || path.starts_with("/v1/") {
-        field.error_hint("this path serves something else", "the default is `/mcp`");
-        return None;
+        return Err(PATH_TAKEN);
     }
-    Some(path.to_owned())
+    Ok(path.to_owned())
 }
 
 fn database(field: &Field<'_>) -> Option<DatabaseUrl> {

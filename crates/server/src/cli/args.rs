@@ -47,7 +47,13 @@ impl FlatArgs {
     /// The same as arguments of `run`; `None` when the form was not used.
     pub(crate) fn into_run(self) -> Option<RunArgs> {
         let Self { manifest, audit_log, ops_log, allow_type_mismatch, strict } = self;
-        Some(RunArgs { manifest: manifest?, streams: StreamArgs { audit_log, ops_log }, allow_type_mismatch, strict })
+        Some(RunArgs {
+            manifest: manifest?,
+            streams: StreamArgs { audit_log, ops_log },
+            transport: TransportArgs::default(),
+            allow_type_mismatch,
+            strict,
+        })
     }
 }
 
@@ -118,12 +124,41 @@ pub(crate) struct RunArgs {
     pub(crate) manifest: PathBuf,
     #[command(flatten)]
     pub(crate) streams: StreamArgs,
+    #[command(flatten)]
+    pub(crate) transport: TransportArgs,
     /// Start although AGENT_TYPE differs from the manifest's `agent_type`; warn instead
     #[arg(long)]
     pub(crate) allow_type_mismatch: bool,
     /// Refuse a manifest in which a module with writing tools has no `mode`
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// How the agent's client is connected.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TransportArgs {
+    /// `http` is Streamable HTTP on this machine; clients present the value of SCOPED_MCP_BEARER_TOKEN as bearer token
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    pub(crate) transport: Transport,
+    /// With `http`: address of this machine to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// With `http`, where it must be given: port to listen on; 0 takes a free one
+    #[arg(long, value_name = "PORT", required_if_eq("transport", "http"))]
+    pub(crate) port: Option<u16>,
+    /// With `http`: path of the endpoint [default: /mcp]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+}
+
+/// How a client is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Transport {
+    /// The process's own input and output.
+    #[default]
+    Stdio,
+    /// Streamable HTTP.
+    Http,
 }
 
 /// The two files of the scoped-mcp world.

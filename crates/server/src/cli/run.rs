@@ -1,4 +1,7 @@
-//! `bailiwick run`: one agent over stdio.
+//! `bailiwick run`: one agent, over stdio or on a port of this machine.
+
+mod health_file;
+mod http;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +14,8 @@ use bytes::Bytes;
 use super::args::RunArgs;
 use super::context::Context;
 use super::start;
+use health_file::HealthFile;
+
 use crate::app::{self, Plan};
 use crate::environment;
 use crate::exit::{Exit, Failure};
@@ -28,13 +33,17 @@ pub(super) async fn run(context: &Context, args: RunArgs) -> Result<(), Failure>
     outcome
 }
 
-async fn serve(context: &Context, settings: Settings, args: &RunArgs, call_log: start::Log) -> Result<(), Failure> {
+async fn serve(context: &Context, mut settings: Settings, args: &RunArgs, call_log: start::Log) -> Result<(), Failure> {
     let mut signals = Signals::catch()?;
     tracing::info!(target: "ops", event = "startup", version = env!("CARGO_PKG_VERSION"), "starting");
     let (agent_id, agent_type) = environment::identity(&context.environment)?;
     tracing::info!(target: "ops", event = "identity_resolved", %agent_id, %agent_type, "who the agent is");
     let manifests = app::load_manifests(std::slice::from_ref(&args.manifest), &settings.config, context.checks(args.strict))?;
     let agent_type = manifest_type(args, &manifests, agent_type)?;
+    // Taken before anything is opened, so that a conflict leaves nothing behind.
+    let door = http::reserve(&args.transport, &mut settings.config, &context.environment)?;
+    let single_agent = door.as_ref().map(|_| http::single_agent(&context.environment, &agent_id, &agent_type)).transpose()?;
+    let health = HealthFile::wanted(&context.environment, &context.clock);
     let shutdown = settings.config.shutdown;
     let plan = Plan {
         settings,
@@ -43,24 +52,28 @@ async fn serve(context: &Context, settings: Settings, args: &RunArgs, call_log: 
         modules: context.modules.clone(),
         clock: context.clock.clone(),
         random: context.random.clone(),
+        single_agent,
         call_log,
     };
     let gateway = app::start(plan).await?;
+    if let Some(door) = door {
+        return Box::pin(door.serve(gateway, (&agent_id, &agent_type), health, &mut signals)).await;
+    }
     let mut again = Signals::catch()?;
     tokio::select! {
-        done = talk_and_finish(&gateway, &agent_id, &agent_type, &mut signals, shutdown.drain) => done,
+        done = talk_and_finish(&gateway, (&agent_id, &agent_type), health, &mut signals, shutdown.drain) => done,
         () = again.second() => Err(interrupted(&gateway).await),
     }
 }
 
 async fn talk_and_finish(
     gateway: &Gateway,
-    agent_id: &AgentId,
-    agent_type: &AgentType,
+    agent: (&AgentId, &AgentType),
+    health: Option<HealthFile>,
     signals: &mut Signals,
     drain: Duration,
 ) -> Result<(), Failure> {
-    let talked = talk(gateway, agent_id, agent_type, signals, drain).await;
+    let talked = talk(gateway, agent, health, signals, drain).await;
     gateway.finish(if talked.is_ok() { drain } else { Duration::ZERO }).await;
     let closed = talked?;
     tracing::info!(target: "ops", event = "stopped", ?closed, "stopped");
@@ -82,12 +95,13 @@ fn manifest_type(args: &RunArgs, manifests: &[bailiwick_gateway::LoadedManifest]
 
 async fn talk(
     gateway: &Gateway,
-    agent_id: &AgentId,
-    agent_type: &AgentType,
+    (agent_id, agent_type): (&AgentId, &AgentType),
+    health: Option<HealthFile>,
     signals: &mut Signals,
     drain: Duration,
 ) -> Result<Closed, Failure> {
     let caller = gateway.local_agent(agent_id, agent_type).await?;
+    let reporting = health.map(|health| tokio::spawn(health.keep(gateway.clone(), Arc::clone(&caller))));
     let (sender, receiver) = stdio::outbox();
     let line = Line { gateway: gateway.clone(), peer: Peer::new(caller, sender.clone()) };
     let announcing = tokio::spawn({
@@ -101,6 +115,9 @@ async fn talk(
     };
     let served = stdio::serve(line, tokio::io::stdin(), tokio::io::stdout(), (sender, receiver), stop, drain).await;
     announcing.abort();
+    if let Some(reporting) = reporting {
+        reporting.abort();
+    }
     served.map_err(|cause| Failure::new(Exit::Failed, format!("cannot read standard input: {cause}")))
 }
 

@@ -50,6 +50,7 @@ async fn serve(context: &Context, mut settings: crate::settings::Settings, stric
         modules: context.modules.clone(),
         clock: context.clock.clone(),
         random: context.random.clone(),
+        single_agent: None,
         call_log,
     };
     let gateway = app::start(plan).await?;
@@ -66,7 +67,7 @@ async fn serve(context: &Context, mut settings: crate::settings::Settings, stric
 }
 
 /// One line that people and scripts can wait for.
-fn announce(address: SocketAddr, path: &str, public_url: Option<&str>) {
+pub(super) fn announce(address: SocketAddr, path: &str, public_url: Option<&str>) {
     eprintln!("listening on http://{address}{path}");
     tracing::info!(target: "ops", event = "server_ready", %address, path, public_url, "ready");
 }

@@ -69,6 +69,7 @@ impl Stage {
             modules: context.modules.clone(),
             clock: context.clock.clone(),
             random: context.random.clone(),
+            single_agent: None,
             call_log: None,
         })
         .await?;

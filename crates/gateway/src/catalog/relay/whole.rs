@@ -110,6 +110,7 @@ impl Whole {
             network: Arc::new(SystemNetwork),
             environment: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
             launcher: None,
+            single_agent: None,
             call_log: None,
         };
         let gateway = Gateway::start(setup).await.unwrap();
