@@ -44,7 +44,7 @@ fn document(title: &str, root: &'static crate::shape::Section, mut definitions: 
 }
 
 /// Every kind that a manifest may name, sorted.
-fn all_kinds<'k>(kinds: &'k dyn ModuleCatalog) -> Vec<&'k str> {
+fn all_kinds(kinds: &dyn ModuleCatalog) -> Vec<&str> {
     let mut all = kinds.kinds();
     if !all.contains(&PROXY_KIND) {
         all.push(PROXY_KIND);

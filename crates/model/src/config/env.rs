@@ -83,14 +83,6 @@ variables! {
     "BAILIWICK_LIMITS__RESUME_BYTES_MAX" => "limits.resume_bytes_max";
     "BAILIWICK_LIMITS__LIST_PAGE_ITEMS" => "limits.list_page_items";
     "BAILIWICK_LIMITS__LIST_PAGES_MAX" => "limits.list_pages_max";
-    "BAILIWICK_LIMITS__STREAMS_PER_PRINCIPAL_MAX" => "limits.streams_per_principal_max";
-    "BAILIWICK_LIMITS__RESUME_SECONDS" => "limits.resume_seconds";
-    "BAILIWICK_LIMITS__RESUME_EVENTS_MAX" => "limits.resume_events_max";
-    "BAILIWICK_LIMITS__RESUME_STREAM_BYTES_MAX" => "limits.resume_stream_bytes_max";
-    "BAILIWICK_LIMITS__RESUME_STREAMS_PER_SESSION_MAX" => "limits.resume_streams_per_session_max";
-    "BAILIWICK_LIMITS__RESUME_STREAMS_PER_PRINCIPAL_MAX" => "limits.resume_streams_per_principal_max";
-    "BAILIWICK_LIMITS__RESUME_PRINCIPAL_BYTES_MAX" => "limits.resume_principal_bytes_max";
-    "BAILIWICK_LIMITS__RESUME_BYTES_MAX" => "limits.resume_bytes_max";
 }
 
 #[cfg(test)]
@@ -103,6 +95,8 @@ mod tests {
         for variable in VARIABLES {
             assert_eq!(variable.name, format!("BAILIWICK_{}", variable.path.replace('.', "__").to_uppercase()));
         }
+        let paths: std::collections::BTreeSet<&str> = VARIABLES.iter().map(|variable| variable.path).collect();
+        assert_eq!(paths.len(), VARIABLES.len(), "one variable stands over one key");
         for key in LIMITS {
             assert!(VARIABLES.iter().any(|v| v.path.strip_prefix("limits.") == Some(key.name)), "{}", key.name);
         }

@@ -143,7 +143,7 @@ fn value(shape: Shape) -> String {
         Shape::Scalar => "text, whole number or boolean".to_owned(),
         Shape::SecretText => "text with `${secret:NAME}`".to_owned(),
         Shape::Boolean => "`true`, `false`".to_owned(),
-        Shape::Integer { min: 0, max } if max >= 1 << 53 => "whole number".to_owned(),
+        Shape::Integer { min: 0, max } if max >= (1 << 53) - 1 => "whole number".to_owned(),
         Shape::Integer { min, max } => format!("{min} to {max}"),
         Shape::Number => "number".to_owned(),
         Shape::Seconds { zero: true } => "seconds, from 0 to a day".to_owned(),

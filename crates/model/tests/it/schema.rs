@@ -94,7 +94,8 @@ fn every_described_key_is_read() {
     let mut left = described(&schema);
     assert!(left.contains("/agent_type") && left.contains("config-filesystem/base_path") && left.contains("hitl-notify/topic"), "{left:?}");
     let rest = "agent_type: a\nservers: {s: {prompts: {allow: [x], deny: []}, resources: {allow: [x], deny: []}}}\nhitl: {notify: \
-                {type: ntfy, url: 'https://n', topic: t}}\nmodules:\n  note: {config: {allowed_recipients: [x], credential_map: {A: B}}}\n  \
+                {type: ntfy, url: 'https://n', topic: t}}\ncredentials: {source: vault, vault: {addr: 'https://v', path: p, mount: kv, \
+                allow_private: [10.0.0.0/8]}}\nmodules:\n  note: {config: {allowed_recipients: [x], credential_map: {A: B}}}\n  \
                 sqlite: {mode: read, config: {db_dir: /x, credential_map: {A: B}}}\n  filesystem: {mode: read, config: {base_path: /x, \
                 max_write_bytes: 1}}\n";
     for text in [crate::manifest::FULL, rest] {

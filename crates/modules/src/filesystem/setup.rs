@@ -33,7 +33,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
         name: "layout",
         required: false,
         doc: "The agent's directory beneath base_path; {agent_id} and {agent_type} are replaced. Default agents/{agent_id}.",
-        kind: ConfigKind::Text,
+        kind: ConfigKind::Template,
     },
     ConfigKey {
         name: "max_read_bytes",

@@ -49,6 +49,17 @@ fn every_kind_of_mistake_has_its_place_and_rule() {
         (configured("max_read_bytes: many"), "error 3 modules.files.config.max_read_bytes: must be a whole number, not text"),
         (configured("extended_tools: 2"), "error 3 modules.files.config.extended_tools: must be `true` or `false`, not a number"),
         (configured("hard_links: alow"), "error 3 modules.files.config.hard_links: must be `refuse` or `allow`"),
+        (configured("layout: 'x/{agent}'"), "error 3 modules.files.config.layout: only `{agent_id}` and `{agent_type}` are replaced"),
+        (
+            module(
+                "  http_proxy: {mode: read, config: {allowed_services: [{name: a, base_url: 'https://a.example'}, {name: b, base_url: x}]}}\n",
+            ),
+            "error 3 modules.http_proxy.config.allowed_services[1].base_url",
+        ),
+        (
+            module("  ntfy: {config: {topic: 'a b'}}\n"),
+            "error 3 modules.ntfy.config.topic: is not the name of a topic once its fields are replaced",
+        ),
         (configured("base_path: /y"), "error 3 modules.files.config.base_path: duplicate key `base_path`"),
         (module("  sqlite: {mode: read}\n"), "error 3 modules.sqlite.config.db_dir: missing key `db_dir`"),
         (
@@ -106,7 +117,8 @@ fn every_kind_of_mistake_has_its_place_and_rule() {
         ),
         ("limits: {idle_seconds: 0}\n".to_owned(), "error 1 limits.idle_seconds: must be a whole number from 1 to 3600"),
     ] {
-        assert_eq!(said(&text, &[], &[]), expected, "{text}");
+        let said = said(&text, &["--no-credentials"], &[]);
+        assert!(said == expected || (expected.ends_with("base_url") && said.starts_with(expected)), "{text}{said}");
     }
 }
 
