@@ -21,6 +21,9 @@ use crate::mask::Mask;
 use crate::memory::StoredMemory;
 use crate::servers::{Server, Workshop};
 
+/// Shorter parts of an address are words such as `api` and `webhooks`.
+const ADDRESS_KEY_BYTES_MIN: usize = 16;
+
 pub(crate) type Secrets = HashMap<String, Sensitive>;
 
 /// What modules are opened with.
@@ -156,7 +159,7 @@ fn lend(declared: &[CredentialKey], entry: &ModuleEntry, secrets: &Secrets, mask
     }
     let lent: Vec<(&str, &Sensitive)> =
         declared.iter().filter_map(|key| Some((key.name.as_ref(), value(secrets, source_name(entry, &key.name))?))).collect();
-    mask.learn(lent.iter().map(|(_, value)| value.expose()));
+    mask.learn(lent.iter().flat_map(|(_, value)| std::iter::once(value.expose()).chain(keys_in_address(value.expose()))));
     Ok(lent.into_iter().map(|(name, value)| (name.to_owned(), SecretString::from(value.expose()))).collect())
 }
 
@@ -168,4 +171,10 @@ impl Opening {
             Self::Server(server) => server.upstream().close().await,
         }
     }
+}
+
+/// The long parts of an address behind its host: webhooks and shared links carry their key there, and a service may repeat a part alone.
+fn keys_in_address(value: &str) -> impl Iterator<Item = &str> {
+    let behind = value.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    behind.split(['/', '?', '&', '=', '#']).filter(|part| part.len() >= ADDRESS_KEY_BYTES_MIN)
 }
