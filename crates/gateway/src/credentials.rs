@@ -21,25 +21,6 @@ use crate::health::Part;
 use crate::mask::Mask;
 use vault::Vaults;
 
-/// Reads a source on this machine, where blocking is allowed; `None` for one that only a connection can read.
-///
-/// # Errors
-/// One line with the remedy; it never holds a value.
-pub(crate) fn read_local(
-    settings: &Credentials,
-    environment: &BTreeMap<String, String>,
-) -> Result<Option<HashMap<String, Sensitive>>, String> {
-    match &settings.source {
-        CredentialSource::Env => Ok(Some(of_environment(environment))),
-        CredentialSource::File { path } => file::read(path, settings.strict_permissions).map(Some),
-        CredentialSource::Vault(_) => Ok(None),
-    }
-}
-
-fn of_environment(environment: &BTreeMap<String, String>) -> HashMap<String, Sensitive> {
-    environment.iter().map(|(name, value)| (name.clone(), Sensitive::new(value.as_str()))).collect()
-}
-
 /// Every source that manifests name.
 pub(crate) struct Sources {
     environment: Arc<BTreeMap<String, String>>,
@@ -59,7 +40,7 @@ impl Sources {
     /// One line with the remedy; it never holds a value.
     pub(crate) async fn read(&self, settings: &Credentials, scope: &Scope) -> Result<HashMap<String, Sensitive>, String> {
         match &settings.source {
-            CredentialSource::Env => Ok(of_environment(&self.environment)),
+            CredentialSource::Env => Ok(entries(&self.environment)),
             CredentialSource::File { path } => {
                 let (path, strict) = (path.clone(), settings.strict_permissions);
                 let read = tokio::task::spawn_blocking(move || file::read(&path, strict));
@@ -78,4 +59,20 @@ impl Sources {
     pub(crate) fn close(&self) {
         self.vaults.close();
     }
+}
+
+/// What the source holds as far as that can be seen without dialling; `None` for a vault, of which only the login is looked at. Blocks.
+///
+/// # Errors
+/// As [`Sources::read`].
+pub(crate) fn look(settings: &Credentials, environment: &BTreeMap<String, String>) -> Result<Option<HashMap<String, Sensitive>>, String> {
+    match &settings.source {
+        CredentialSource::Env => Ok(Some(entries(environment))),
+        CredentialSource::File { path } => file::read(path, settings.strict_permissions).map(Some),
+        CredentialSource::Vault(settings) => vault::role(settings, environment).map(|_| None),
+    }
+}
+
+fn entries(environment: &BTreeMap<String, String>) -> HashMap<String, Sensitive> {
+    environment.iter().map(|(name, value)| (name.clone(), Sensitive::new(value.as_str()))).collect()
 }

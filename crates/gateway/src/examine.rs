@@ -12,7 +12,8 @@ use bailiwick_modules::{ModuleDraft, ModuleRegistry};
 use crate::credentials;
 
 /// Every credential that a module requires and the manifest's source does not have: one error for all modules, one warning for the
-/// optional ones. Reads the source, so a secrets file is opened; nothing of its values is in a message.
+/// optional ones. Reads the source, so a secrets file is opened; of a vault, which would have to be dialled, only the variables of its login
+/// are looked at. Nothing of the values is in a message.
 #[must_use]
 pub fn missing_credentials(
     manifest: &Manifest,
@@ -24,9 +25,8 @@ pub fn missing_credentials(
     if wanted.iter().all(|(_, names)| names.is_empty()) {
         return Vec::new();
     }
-    let present = match credentials::read_local(&manifest.credentials, environment) {
+    let present = match credentials::look(&manifest.credentials, environment) {
         Ok(Some(present)) => present,
-        // What a vault holds is found out at the start.
         Ok(None) => return Vec::new(),
         Err(cause) => return vec![Mistake::error(&manifest.file, document.place_of("credentials"), "credentials", cause)],
     };

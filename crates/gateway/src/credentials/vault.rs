@@ -92,27 +92,14 @@ impl Vaults {
         let client = HttpClient::new(base, self.egress.clone(), rules, self.trust().await?, api::LIMITS);
         let namespace = self.variable(NAMESPACE).map(HeaderValue::try_from).transpose();
         let namespace = namespace.map_err(|_| format!("`{NAMESPACE}` holds a character that cannot stand in a header"))?;
-        let role = self.role(settings)?;
+        let role = role(settings, &self.environment)?;
+        self.mask.learn([role.secret_id.expose()]);
         let again = self.variable(REAUTH).is_some_and(|flag| matches!(flag.trim().to_lowercase().as_str(), "1" | "true" | "yes" | "on"));
         Ok(Session::new(name, Api::new(client, namespace), role, again, self.mask.clone()))
     }
 
     fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    fn role(&self, settings: &Vault) -> Result<Role, String> {
-        match (self.variable(&settings.role_id_env), self.variable(&settings.secret_id_env)) {
-            (Some(role_id), Some(secret_id)) => {
-                self.mask.learn([secret_id]);
-                Ok(Role { role_id: Sensitive::new(role_id), secret_id: Sensitive::new(secret_id) })
-            }
-            (role_id, secret_id) => {
-                let names = [(role_id, &settings.role_id_env), (secret_id, &settings.secret_id_env)];
-                let missing: Vec<&str> = names.iter().filter(|(value, _)| value.is_none()).map(|(_, name)| name.as_str()).collect();
-                Err(format!("the environment has no {}, which the login to the vault needs", missing.join(" and no ")))
-            }
-        }
+        variable(&self.environment, name)
     }
 
     async fn trust(&self) -> Result<Tls, String> {
@@ -132,6 +119,24 @@ impl Vaults {
     pub(super) fn close(&self) {
         self.keepers.lock().abort_all();
     }
+}
+
+/// An empty variable counts as missing.
+fn variable<'e>(environment: &'e BTreeMap<String, String>, name: &str) -> Option<&'e str> {
+    environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+}
+
+/// What logs in.
+///
+/// # Errors
+/// One line that names every variable the environment lacks.
+pub(super) fn role(settings: &Vault, environment: &BTreeMap<String, String>) -> Result<Role, String> {
+    let names = [settings.role_id_env.as_str(), settings.secret_id_env.as_str()];
+    if let [Some(role_id), Some(secret_id)] = names.map(|name| variable(environment, name)) {
+        return Ok(Role { role_id: Sensitive::new(role_id), secret_id: Sensitive::new(secret_id) });
+    }
+    let missing: Vec<&str> = names.into_iter().filter(|name| variable(environment, name).is_none()).collect();
+    Err(format!("the environment has no {}, which the login to the vault needs", missing.join(" and no ")))
 }
 
 fn is_loopback(host: &str) -> bool {

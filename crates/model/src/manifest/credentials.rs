@@ -101,7 +101,7 @@ pub(super) static CREDENTIALS: Section = Section {
 
 static VAULT: Section = Section {
     path: "credentials.vault",
-    doc: "One secret of HashiCorp Vault, read once at the start.",
+    doc: "One secret of HashiCorp Vault or OpenBao, read when an agent is opened.",
     keys: &[
         Key::new("addr", Shape::Format(&formats::ADDRESS), "Base address of the server.").required(),
         Key::new("auth", Shape::Word(&words(&AUTHS), Also::Nothing), "How to sign in.").or("approle"),
@@ -115,7 +115,7 @@ static VAULT: Section = Section {
         )
         .required(),
         Key::new("kv_version", Shape::Integer { min: 1, max: 2 }, "Version of the key/value engine.").or("2"),
-        Key::new("mount", Shape::Filled, "Where the key/value engine is mounted; `path` lies beneath it.").or("secret"),
+        Key::new("mount", Shape::Format(&formats::MOUNT), "Where the key/value engine is mounted; `path` lies beneath it.").or(MOUNT),
         Key::new(
             "allow_private",
             Shape::List(&Shape::Format(&formats::CIDR)),

@@ -26,6 +26,7 @@ formats! {
     TOPIC = "ntfy topic", "^[A-Za-z0-9_-]{1,64}$", "approvals";
     ROOM = "Matrix room", "^[!#][A-Za-z0-9._=/+-]+:[A-Za-z0-9.:-]+$", "!abc:example.org";
     VAULT_PATH = "path template", r"\S", "kv/agents/{agent_type}";
+    MOUNT = "path of a mount", r"^[^/.\s][^/]*(/[^/.][^/]*)*$", "secret";
     TEMPLATE = "template of `{agent_id}` and `{agent_type}`", r"^([^{}]|\{\{|\}\}|\{agent_id\}|\{agent_type\})*$", "agents/{agent_id}";
     LISTEN = "address with port", r"^\s*(localhost|[0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}\s*$", "127.0.0.1:8700";
     PUBLIC_URL = "http address without query", r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s\\]+(/[^?#\s\\]*)?$", "https://gw.example.com";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bailiwick_model::address::Cidr;
 use bailiwick_model::manifest::{
     Access, Compat, CredentialSource, Decoding, FilterAction, HitlMode, InteractionPermissions, Notify, SigningMode, StateBackend, Vault,
     WorkspaceAccess,
@@ -34,7 +35,8 @@ credentials:
   source: vault
   path: /unused
   strict_permissions: false
-  vault: {addr: "https://vault:8200", auth: approle, role_id_env: R, secret_id_env: S, path: "kv/{agent_type}/x", kv_version: 1}
+  vault: {addr: "https://vault:8200", auth: approle, role_id_env: R, secret_id_env: S, path: "kv/{agent_type}/x", kv_version: 1, mount: team/kv,
+          allow_private: [10.0.0.0/8]}
 state_backend: {type: dragonfly, url: "redis://:hunter2@h"}
 rate_limits: {global: "${RATE}", per_tool: {"files_*": 5/second, "q_*": 1/hour}}
 argument_filters:
@@ -122,8 +124,8 @@ fn the_other_sections_are_typed() {
         secret_id_env: "S".into(),
         path: "kv/{agent_type}/x".into(),
         kv_version: 1,
-        mount: "secret".into(),
-        allow_private: Vec::new(),
+        mount: "team/kv".into(),
+        allow_private: vec![Cidr::parse("10.0.0.0/8").unwrap()],
     };
     let path = vault.path_for(&AgentId::parse("i").unwrap(), &m.agent_type);
     assert_eq!(path.as_deref(), Ok("kv/ops-team_1/x"));

@@ -195,6 +195,14 @@ fn sections() {
          error: must not contain `..`\n  --> agent.yml:3:57  credentials.vault.path\n\n\
          error: must be a whole number from 1 to 2\n  --> agent.yml:3:77  credentials.vault.kv_version",
     );
+    for mount in ["/kv", "kv/", "kv//x", "../kv", "kv/.x", "."] {
+        let text = format!("credentials: {{source: vault, vault: {{addr: 'https://v', path: x, mount: {mount}}}}}\n");
+        says(
+            &text,
+            "error: must be the path of a mount, such as `secret`, without `/` at its ends and without `..`\n  \
+             --> agent.yml:3:73  credentials.vault.mount",
+        );
+    }
     says(
         "state_backend: {type: dragonfly}\n",
         "error: missing key `url`\n  --> agent.yml:3:16  state_backend.url\nhint: `type: dragonfly` needs the address of the server",

@@ -243,6 +243,23 @@ fn credentials_come_from_the_source_that_the_manifest_names() {
 }
 
 #[test]
+fn of_a_vault_only_the_login_is_looked_at() {
+    let vault = "credentials: {source: vault, vault: {addr: 'https://vault.invalid', path: 'a/{agent_type}', role_id_env: ROLE}}\n";
+    let place = Place::new();
+    place.file("m.yml", format!("{LENDING}{vault}"));
+    let validate = |variables: &[(&str, &str)]| {
+        let output = bailiwick(&place, &["validate", "m.yml"], variables);
+        (output.status.code(), shown(&output))
+    };
+    let (status, report) = validate(&[("ROLE", "")]);
+    assert_eq!(status, Some(1), "{report}");
+    assert!(report.contains("the environment has no ROLE and no VAULT_SECRET_ID, which the login to the vault needs"), "{report}");
+    assert!(report.contains(" --> m.yml:6:14  credentials\n"), "{report}");
+    let (status, report) = validate(&[("ROLE", "r"), ("VAULT_SECRET_ID", "hunter2")]);
+    assert_eq!((status, report.contains("hunter2")), (Some(0), false), "{report}");
+}
+
+#[test]
 fn starts_are_refused_with_the_same_report() {
     let place = Place::new();
     place.file("free.yml", "agent_type: a\nmodules: {filesystem: {config: {base_path: /x}}}\n");

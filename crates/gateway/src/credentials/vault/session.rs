@@ -21,7 +21,7 @@ const RENEW_PAUSE_MIN: Duration = Duration::from_millis(500);
 const RENEW_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What logs in.
-pub(super) struct Role {
+pub(in crate::credentials) struct Role {
     pub(super) role_id: Sensitive,
     pub(super) secret_id: Sensitive,
 }
