@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Command, Influxdb, Job, bucket_property, flux, job, measurement_property, names, table};
 use crate::arguments::decode;
+use crate::context::CallContext;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
@@ -43,23 +44,24 @@ fn prepare(influxdb: &Influxdb, arguments: &str) -> Result<Job, ToolFault> {
     job(move |influxdb, context| {
         Box::pin(async move {
             influxdb.buckets.reach(&bucket).await?;
-            let place = format!("bucket: {}, measurement: {}", flux::text(&bucket), flux::text(&measurement));
-            // Two results of one query, told apart by the column `result`.
-            let source = format!(
-                "import \"influxdata/influxdb/schema\"\nschema.measurementFieldKeys({place})\n  |> yield(name: \"fields\")\n\
-                 schema.measurementTagKeys({place})\n  |> yield(name: \"tags\")\n"
-            );
-            let body = influxdb.server.query(&source, context).await?;
-            let (mut fields, mut tags) = (BTreeSet::new(), BTreeSet::new());
-            table::rows(&body, |row| {
-                let name = row.text("_value");
-                match row.text("result") {
-                    "fields" => fields.insert(name.to_owned()),
-                    _ => !name.starts_with('_') && tags.insert(name.to_owned()),
-                };
-                influxdb.limits.check_rows((fields.len() + tags.len()) as u64)
-            })?;
+            let fields = influxdb.keys("measurementFieldKeys", &bucket, &measurement, context).await?;
+            let mut tags = influxdb.keys("measurementTagKeys", &bucket, &measurement, context).await?;
+            tags.retain(|name| !name.starts_with('_'));
             ToolOutput::json(&json!({ "fields": fields, "tags": tags }))
         })
     })
+}
+
+impl Influxdb {
+    /// What one function of the schema package lists, each name once.
+    async fn keys(&self, function: &str, bucket: &str, measurement: &str, context: CallContext<'_>) -> Result<BTreeSet<String>, ToolFault> {
+        let (bucket, measurement) = (flux::text(bucket), flux::text(measurement));
+        let source = format!("import \"influxdata/influxdb/schema\"\nschema.{function}(bucket: {bucket}, measurement: {measurement})\n");
+        let mut names = BTreeSet::new();
+        table::rows(&self.server.query(&source, context).await?, |row| {
+            names.insert(row.text("_value").to_owned());
+            self.limits.check_rows(names.len() as u64)
+        })?;
+        Ok(names)
+    }
 }

@@ -1,7 +1,8 @@
 //! Points as line protocol (InfluxDB 2.x, "Line protocol").
 //!
-//! Keys are identifiers and need no escape. In tag values `\`, `,`, `=` and space are escaped; the server takes a separator after any `\`
-//! for an escaped one, also after `\\`, so a tag value that ends in `\` cannot be written and is refused. Lines end with `\n`, so no value may hold one.
+//! Keys are identifiers and need no escape. In tag values `,`, `=` and space are escaped. A `\` there is not: influxd keeps `\\` as two. It
+//! takes a separator after any `\` for an escaped one, while others read `\\` as one `\` and the separator as a separator, so a tag value with
+//! `\` before a separator or at its end means different things and is refused. Lines end with `\n`, so no value may hold one.
 
 use std::collections::BTreeMap;
 
@@ -90,6 +91,8 @@ fn wrong(message: String) -> ToolFault {
     ToolFault::invalid(message, "see the tool's description for what a point may hold")
 }
 
+/// What ends a part of a line.
+const TAG_SPECIAL: [char; 3] = [',', '=', ' '];
 const LINE_BREAK: &str = "holds a line break";
 
 fn tag(value: &Scalar) -> Result<String, &'static str> {
@@ -102,10 +105,10 @@ fn tag(value: &Scalar) -> Result<String, &'static str> {
     if text.contains(['\n', '\r']) {
         return Err(LINE_BREAK);
     }
-    if text.ends_with('\\') {
-        return Err("ends in a backslash, which the format cannot hold");
+    if text.ends_with('\\') || TAG_SPECIAL.iter().any(|special| text.contains(&format!("\\{special}"))) {
+        return Err("holds a backslash at its end or before a space, `,` or `=`, which the format cannot tell from an escape");
     }
-    Ok(escaped(text, &['\\', ',', '=', ' ']))
+    Ok(escaped(text, &TAG_SPECIAL))
 }
 
 fn field(value: &Scalar) -> Result<String, &'static str> {

@@ -23,8 +23,8 @@ struct Arguments {
 
 fn spec(_: &str) -> ToolSpec {
     let about = "Writes points of one measurement, at most 5,000 and 1 MiB in one call. Keys are a letter or `_`, then letters, digits, `_`. \
-                 Whole numbers become integers, numbers with a fraction floats. Empty tag values are left out; line breaks in values and tag \
-                 values that end in a backslash are refused.";
+                 Whole numbers become integers, numbers with a fraction floats. Empty tag values are left out; line breaks in values, and tag \
+                 values with a backslash at their end or before a space, `,` or `=`, are refused.";
     let scalar = json!({ "type": ["string", "number", "boolean"] });
     let values = |about, extra| schema::property("object", about, extra);
     let point = schema::object(

@@ -371,7 +371,7 @@ fn line(text: &str) -> Line {
         let end = until(equals + 1, b", ");
         let value = &text[equals + 1..end];
         assert_eq!(until(equals + 1, b"="), until(end, b"="), "a bare `=` in a tag value");
-        let value = value.replace(r"\,", ",").replace(r"\ ", " ").replace(r"\=", "=").replace(r"\\", r"\");
+        let value = value.replace(r"\,", ",").replace(r"\ ", " ").replace(r"\=", "=");
         tags.push((text[at + 1..equals].to_owned(), value));
         at = end;
     }
@@ -426,11 +426,9 @@ const LINE_VALUES: &[&str] = &[
     "\"\"",
     "\",v=2i,w=\"",
     r"a\b",
-    r"\ x",
-    r"\, x",
-    r"\\ v=1",
     r#"\" v=1"#,
-    r"\=1",
+    r"\\server\\share",
+    r"a\x b",
     "#comment",
     "tab\tnul\u{0}",
     "ünï,🦀",
@@ -483,6 +481,10 @@ async fn points_that_cannot_be_written_are_refused() {
         r#"{"tags":{"a":"x\r"},"fields":{"v":1}}"#,
         r#"{"tags":{"a":"x\\"},"fields":{"v":1}}"#,
         r#"{"tags":{"a":"\\\\"},"fields":{"v":1}}"#,
+        r#"{"tags":{"a":"\\ x"},"fields":{"v":1}}"#,
+        r#"{"tags":{"a":"\\, v=1"},"fields":{"v":1}}"#,
+        r#"{"tags":{"a":"x\\=1"},"fields":{"v":1}}"#,
+        r#"{"tags":{"a":"\\\\ v=1"},"fields":{"v":1}}"#,
         r#"{"tags":{"a":null},"fields":{"v":1}}"#,
         r#"{"tags":["a"],"fields":{"v":1}}"#,
         r#"{"fields":{"v":1},"time":true}"#,
