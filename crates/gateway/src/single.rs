@@ -76,11 +76,11 @@ mod tests {
         assert_eq!(at(76), Some(5));
         assert_eq!([77, 78, 200, 300, 301, 302, 303, 375].map(&mut at), [None; 8]);
         assert_eq!(at(376), None, "only two in this minute");
-        assert_eq!([377, 378].map(&mut at), [None, Some(5)]);
+        assert_eq!([377, 378, 379].map(&mut at), [None, None, Some(5)]);
         for _ in 0..1_000 {
-            at(379);
+            assert_eq!(at(380), None);
         }
-        assert_eq!(at(379 + 300), None);
+        assert_eq!(at(379 + 300), None, "the minute before it was quiet");
         assert!(burst.refused.len() <= BURST_REMEMBERED_MAX);
     }
 }
