@@ -20,8 +20,11 @@ use crate::town::{Town, acceptor, certificate_pem};
 const LOOKS_MAX: u32 = 500;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
+/// Tools and their arguments.
+type Calls = Vec<(&'static str, Value)>;
+
 /// File, agent, and the calls in an order in which each finds what it needs. Together they name every tool the agent sees.
-fn scripts() -> Vec<(&'static str, &'static str, Vec<(&'static str, Value)>)> {
+fn scripts() -> Vec<(&'static str, &'static str, Calls)> {
     let files = |key: &'static str, write: bool| {
         let tools: [(&str, Value); 4] = [
             ("write_file", json!({"path": "note.txt", "content": "hello"})),

@@ -5,7 +5,7 @@ use bailiwick_modules::{Access, ModuleDraft, ModuleRegistry};
 use serde_json::{Value, json};
 
 use crate::influxdb_support::{NO_ROWS, TOKEN, agent, answering, config, flux, headers, network, open_as};
-use crate::service::{FakeService, Reply};
+use crate::service::{FakeService, Received, Reply};
 use crate::support::try_open_on;
 
 const AUTHORIZATION: (&str, &str) = ("authorization", "Token canary-7Q2x==");
@@ -59,7 +59,7 @@ async fn measurements_and_schema_come_as_lists() {
     .await;
     assert_eq!(agent.call("list_measurements", &json!({ "bucket": "telemetry" })).await, Ok(json!(["cpu", "mem"])));
     assert_eq!(flux(&service), "import \"influxdata/influxdb/schema\"\nschema.measurements(bucket: \"telemetry\")\n");
-    let (agent, service) = agent(|request| {
+    let (agent, service) = super::influxdb_support::agent(|request: &Received| {
         let names: &[&str] = if request.text().contains("FieldKeys") { &["usage", "idle"] } else { &["_start", "host", "_field"] };
         let rows: String = names.iter().map(|name| format!(",,0,{name}\r\n")).collect();
         let head = "#datatype,string,long,string\r\n#group,false,false,false\r\n#default,_result,,\r\n,result,table,_value\r\n";
