@@ -160,5 +160,5 @@ async fn every_missing_credential_is_named_at_once() {
     let output = program(&place, &[("THINGS_TOKEN", "")]).stdin(std::process::Stdio::null()).output().await.unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     let talk = String::from_utf8_lossy(&output.stderr);
-    assert!(talk.contains("THINGS_TOKEN (module `api`)") && talk.contains("GRAFANA_SERVICE_ACCOUNT_TOKEN (module `grafana`)"), "{talk}");
+    assert!(talk.contains("`THINGS_TOKEN` (module `api`), `GRAFANA_SERVICE_ACCOUNT_TOKEN` (module `grafana`)"), "{talk}");
 }
