@@ -250,7 +250,7 @@ impl<T> Reading<T> {
     }
 }
 
-/// Foreign text for a message: control and invisible characters escaped, cut after [`SHOWN_CHARS_MAX`] characters.
+/// Foreign text for a message: control and invisible characters escaped, cut after 64 characters.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut shown = String::new();
