@@ -20,7 +20,7 @@ use crate::scene::code;
 
 /// Rounds, each with fresh credentials in all modules.
 const ROUNDS: u64 = 100;
-/// What the services answer, turn by turn; 200 is a success, 0 hangs up in the middle.
+/// What the services answer, turn by turn; 200 is a success, 0 is no status that HTTP knows.
 const STATUSES: [u16; 8] = [200, 400, 401, 403, 404, 500, 302, 0];
 
 const MANIFEST: &str = "\
