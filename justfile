@@ -37,6 +37,7 @@ reference:
     "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema manifest --markdown > docs/reference/manifest.md
     "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema config --markdown > docs/reference/configuration.md
     "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema modules > docs/reference/modules.md
+    "${CARGO_TARGET_DIR:-target}/debug/bailiwick" schema openapi > docs/reference/openapi.json
 
 # The demonstration, once.
 demo:

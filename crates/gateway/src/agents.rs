@@ -18,6 +18,7 @@ use crate::bailiwick::{Bailiwick, Parts};
 use crate::changes::Changes;
 use crate::credentials::Sources;
 use crate::gateway::OrganisationPlaces;
+use crate::house::House;
 use crate::lock::Lock;
 use crate::report::Report;
 use crate::servers::Server;
@@ -33,6 +34,7 @@ type Key = (OrgId, AgentId, AgentType);
 /// What bailiwicks are opened with.
 pub(crate) struct Agents {
     manifests: HashMap<AgentType, Arc<Manifest>>,
+    house: Arc<House>,
     opener: Arc<Opener>,
     servers: Vec<Arc<Server>>,
     changes: Arc<Changes>,
@@ -56,6 +58,7 @@ struct Opened {
 /// The parts that [`Agents::new`] takes.
 pub(crate) struct AgentsSetup {
     pub(crate) manifests: HashMap<AgentType, Arc<Manifest>>,
+    pub(crate) house: Arc<House>,
     pub(crate) opener: Opener,
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) changes: Arc<Changes>,
@@ -64,8 +67,13 @@ pub(crate) struct AgentsSetup {
 
 impl Agents {
     pub(crate) fn new(setup: AgentsSetup) -> Self {
-        let AgentsSetup { manifests, opener, servers, changes, organisations } = setup;
-        Self { manifests, opener: Arc::new(opener), servers, changes, organisations, open: Lock::default() }
+        let AgentsSetup { manifests, house, opener, servers, changes, organisations } = setup;
+        Self { manifests, house, opener: Arc::new(opener), servers, changes, organisations, open: Lock::default() }
+    }
+
+    /// Whether agents of this type have a manifest.
+    pub(crate) fn has_type(&self, agent_type: &AgentType) -> bool {
+        self.manifests.contains_key(agent_type)
     }
 
     /// The bailiwick of the agent behind `scope`.
@@ -131,6 +139,7 @@ impl Agents {
         let granted = self.servers.iter().filter(|s| s.serves(scope.org()) && manifest.servers.iter().any(|grant| grant.name == *s.name()));
         let parts = Parts {
             manifest: manifest.clone(),
+            house: self.house.tools().to_vec(),
             servers: granted.cloned().collect(),
             changes: self.changes.clone(),
             limits: self.opener.limits.clone(),

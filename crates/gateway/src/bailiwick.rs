@@ -34,6 +34,7 @@ const FIRST_LIST_WAIT: Duration = Duration::from_secs(4);
 pub(crate) struct Bailiwick {
     manifest: Arc<Manifest>,
     rules: Rules,
+    house: Vec<Arc<Tool>>,
     roster: ArcSwap<Roster>,
     changes: Arc<Changes>,
     rates: Rates,
@@ -68,6 +69,8 @@ struct Roster {
 /// The parts that [`Bailiwick::new`] puts together.
 pub(crate) struct Parts {
     pub(crate) manifest: Arc<Manifest>,
+    /// Tools that the house gives to every agent.
+    pub(crate) house: Vec<Arc<Tool>>,
     /// Servers of the gateway; those of the manifest join later.
     pub(crate) servers: Vec<Arc<Server>>,
     pub(crate) changes: Arc<Changes>,
@@ -97,7 +100,7 @@ struct Approval {
 
 impl Bailiwick {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { manifest, servers, changes, limits, organisation, audit_key, agent } = parts;
+        let Parts { manifest, house, servers, changes, limits, organisation, audit_key, agent } = parts;
         Self {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
@@ -113,6 +116,7 @@ impl Bailiwick {
             owner: OWNERS.fetch_add(1, Ordering::Relaxed),
             building: Lock::new(()),
             manifest,
+            house,
             roster: ArcSwap::from_pointee(Roster { servers, ..Roster::default() }),
             changes,
             organisation,
@@ -170,7 +174,7 @@ impl Bailiwick {
     pub(crate) fn binary_bytes_max(&self, tool: &Tool) -> Option<usize> {
         let own = match tool.origin() {
             Origin::Server { server, .. } => server.binary_bytes_max(),
-            Origin::Module { .. } => None,
+            Origin::Module { .. } | Origin::House { .. } => None,
         };
         own.unwrap_or(self.manifest.binary_bytes_max).map(|max| usize::try_from(max).unwrap_or(usize::MAX))
     }
@@ -280,7 +284,8 @@ impl Bailiwick {
         let roster = self.roster.load();
         let mut stock = Stock::default();
         if lens.is_none() {
-            stock.tools.clone_from(&roster.module_tools);
+            // First, so that nothing else can be called like one of them.
+            stock.tools = self.house.iter().chain(&roster.module_tools).cloned().collect();
         }
         for server in roster.servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
             let offer = server.offer();

@@ -25,6 +25,7 @@ pub(crate) mod screen;
 pub(crate) mod task;
 
 use crate::gateway::Gateway;
+use crate::house::attribute;
 use encode::Answer;
 use refused::Refused;
 
@@ -39,7 +40,8 @@ pub(crate) async fn call(gateway: &Gateway, request: decode::Call) -> Answer {
 }
 
 async fn path(gateway: &Gateway, request: decode::Call) -> Result<Answer, Refused> {
-    let call = resolve::resolve(request).await?; //               name -> tool, in this agent's view
+    let call = attribute(gateway, request).await?; //             the run it belongs to
+    let call = resolve::resolve(call).await?; //                  name -> tool, in this agent's view
     let call = permit::permit(call)?; //                          manifest, mode, lists: the function that lists
     let call = confine::confine(call).await?; //                  arguments: schema, then the agent's resources
     let call = admit::admit(gateway, call).await?; //                  rate, concurrency

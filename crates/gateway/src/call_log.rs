@@ -31,6 +31,10 @@ pub(crate) fn lines(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status
         call["event"] = json!(hit.event);
         call["level"] = json!("warning");
         call["status"] = json!("blocked");
+        // What a rule about arguments keeps from passing on is not to lie in a log either.
+        if hit.field.is_some() {
+            call["args"] = Value::Null;
+        }
         name(&mut call, hit);
     }
     if let Some(details) = status.details() {

@@ -25,14 +25,20 @@ use bailiwick_model::manifest::Access;
 use bailiwick_model::policy::{Kind, Source, ToolFacts};
 use bailiwick_modules::ToolModule;
 
+use crate::house::HouseTool;
 use crate::limits::Places;
 use crate::schema::Schema;
 use crate::servers::Server;
+
+/// Where the house's own tools come from, on the ledger.
+pub(crate) const HOUSE: &str = "bailiwick";
 
 /// Where a tool comes from, and so where its calls go.
 pub(crate) enum Origin {
     /// A module of the agent's manifest.
     Module { key: Arc<str>, tool: Box<str>, module: Arc<dyn ToolModule>, places: Arc<Places> },
+    /// The house: instructions, runs, feedback.
+    House { tool: HouseTool, places: Arc<Places> },
     /// An external server, shared or named in the agent's manifest.
     Server { server: Arc<Server>, tool: Box<str>, proxy_key: Option<Arc<str>> },
 }
@@ -40,24 +46,24 @@ pub(crate) enum Origin {
 /// One thing that agents can call, with everything a call needs prepared: a tool, a prompt, or the reading of one resource. They take
 /// the same path; "tool" stands for all of them there.
 pub(crate) struct Tool {
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// The name agents see; shared with the rows of the ledger's index.
-    name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// The name of the module or server.
-    source: Arc<str>,
-    origin: Origin,
-    access: Access,
-    risk: Risk,
+    pub(crate) source: Arc<str>,
+    pub(crate) origin: Origin,
+    pub(crate) access: Access,
+    pub(crate) risk: Risk,
     /// The definition under the served name, for each era.
-    modern: Json,
-    legacy: Json,
+    pub(crate) modern: Json,
+    pub(crate) legacy: Json,
     /// The server's own definition, for the server's own endpoint.
-    plain: Json,
-    input: Schema,
-    output: Option<Schema>,
-    param_headers: Vec<ParamHeader>,
+    pub(crate) plain: Json,
+    pub(crate) input: Schema,
+    pub(crate) output: Option<Schema>,
+    pub(crate) param_headers: Vec<ParamHeader>,
     /// Arguments that the schema marks as secret; redacted wherever arguments are shown.
-    sensitive: Vec<String>,
+    pub(crate) sensitive: Vec<String>,
 }
 
 impl Tool {
@@ -69,6 +75,7 @@ impl Tool {
     pub(crate) fn original(&self) -> &str {
         match &self.origin {
             Origin::Module { tool, .. } | Origin::Server { tool, .. } => tool,
+            Origin::House { tool, .. } => tool.name(),
         }
     }
 
@@ -119,7 +126,7 @@ impl Tool {
     pub(crate) fn places(&self) -> &Places {
         match &self.origin {
             Origin::Server { server, .. } => server.places(),
-            Origin::Module { places, .. } => places,
+            Origin::Module { places, .. } | Origin::House { places, .. } => places,
         }
     }
 
@@ -127,6 +134,7 @@ impl Tool {
     pub(crate) fn facts(&self) -> ToolFacts<'_> {
         let source = match &self.origin {
             Origin::Module { key, .. } => Source::Module { key },
+            Origin::House { .. } => Source::House,
             // A server that the manifest itself names is one of its modules.
             Origin::Server { proxy_key: Some(key), .. } => Source::Module { key },
             Origin::Server { server, tool, proxy_key: None } => Source::Server { name: server.name(), tool },

@@ -78,7 +78,8 @@ pub fn module_faults(manifest: &Manifest, document: &Document, modules: &ModuleR
     let mut mistakes = Vec::new();
     for entry in &manifest.modules {
         let Some(kind) = modules.get(&entry.kind) else { continue };
-        for fault in kind.check(ModuleDraft { agent_id: None, agent_type: &manifest.agent_type, config: &entry.config }) {
+        let draft = ModuleDraft { agent_id: None, agent_type: &manifest.agent_type, access: entry.access, config: &entry.config };
+        for fault in kind.check(draft) {
             let below = fault.key.as_deref().map(|key| format!(".{key}")).unwrap_or_default();
             let path = format!("modules.{}.config{below}", entry.key);
             let mistake = Mistake::error(&manifest.file, document.place_of(&path), &indexed(&path), fault.message);

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::asked::{Asked, Conversation};
 use crate::bailiwick::Lens;
 use crate::body::AnswerBody;
-use crate::call::authenticate::{self, Caller};
+use crate::call::authenticate::{self, Caller, Presented};
 use crate::call::decode::Subject;
 use crate::call::encode::Answer;
 use crate::call::receive::{self, Received};
@@ -62,10 +62,11 @@ where
     let began = Instant::now();
     let only = request.extensions().get::<ServerEndpoint>().cloned();
     let received = receive::http(gateway.host_rules(), gateway.limits(), request)?;
-    let caller = match authenticate::http(gateway, received.headers()).await {
+    let presented = Presented { headers: received.headers(), query: received.query(), server: only.as_ref().map(|only| only.0.as_str()) };
+    let caller = match authenticate::http(gateway, presented).await {
         Ok(caller) => caller,
         Err(fault) => {
-            gateway.note_auth_failure(fault.status());
+            gateway.note_auth_failure(&fault);
             return Err(fault);
         }
     };

@@ -15,11 +15,12 @@ use bailiwick_model::config::{AuditMode, Config, Limits};
 use bailiwick_model::time::{Clock, Random};
 use bailiwick_model::{AgentId, AgentType, EventId, OrgId, Timestamp};
 use bailiwick_store::ledger::{Durability, Entry, Ledger, Span};
-use bailiwick_store::{Keyring, Scope, Store};
+use bailiwick_store::{Keyring, Scope, Store, StoreResult};
 use bytes::Bytes;
+use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::agents::Agents;
 use crate::asking::Asking;
@@ -27,18 +28,23 @@ use crate::bailiwick::Bailiwick;
 use crate::body::AnswerBody;
 use crate::call::authenticate::{self, Caller, Callers};
 use crate::call::decode::Story;
+use crate::call::record;
 use crate::call_log::CallLog;
 use crate::catalog::Tool;
+use crate::fault::HttpFault;
+use crate::house::{CallSink, House, Identity, ScopeResolver};
 use crate::inflight::Inflight;
 use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
 use crate::mask::Mask;
+use crate::operations::Operations;
 use crate::peer::{self, Peer};
 use crate::replay::Streams;
 use crate::report::Report;
 use crate::servers::Server;
 use crate::single::{Burst, Single};
 use crate::spool::Spool;
+use crate::tokens::Tokens;
 use crate::window::Window;
 use crate::{call_log, exchange};
 
@@ -71,16 +77,21 @@ struct Inner {
     spool: Arc<Spool>,
     keyring: Keyring,
     agents: Agents,
+    house: Arc<House>,
     servers: Vec<Arc<Server>>,
     host_rules: HostRules,
     mask: Arc<Mask>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     call_log: Option<Arc<dyn CallLog>>,
+    scopes: Option<Arc<dyn ScopeResolver>>,
+    calls_heard: Option<Arc<dyn CallSink>>,
     /// Whom a caller without credential acts as (`auth: none`).
     open_agent: Option<Scope>,
     /// The only agent, and its token.
     single: Option<Single>,
+    /// Issuers whose tokens are accepted beside keys.
+    tokens: Option<Tokens>,
     bursts: Lock<Burst>,
     inflight: Inflight,
     asking: Arc<Asking>,
@@ -113,10 +124,22 @@ impl Gateway {
     /// # Errors
     /// When the agent's manifest or one of its modules cannot be opened.
     pub async fn local_agent(&self, agent_id: &AgentId, agent_type: &AgentType) -> Result<Arc<Caller>, StartFault> {
-        let scope = self.0.store.launch(&self.0.config.org, agent_id, agent_type).await?;
+        let who = Identity { sub: None, email: None, agent_id: agent_id.clone(), agent_type: agent_type.clone() };
+        let org = self.org_of(&who, &self.0.config.org).await?;
+        let org = org
+            .ok_or_else(|| StartFault::new("the agent acts in no organisation", "look at what the program's scope resolver says of it"))?;
+        let scope = self.0.store.launch(&org, agent_id, agent_type).await?;
         authenticate::local(self, scope)
             .await
             .map_err(|message| StartFault::new(message, "correct the manifest; `bailiwick validate` shows every mistake"))
+    }
+
+    /// In which organisation somebody acts: as the program's own resolver says, else in `default`.
+    pub(crate) async fn org_of(&self, who: &Identity, default: &OrgId) -> StoreResult<Option<OrgId>> {
+        match &self.0.scopes {
+            Some(scopes) => scopes.org(who).await,
+            None => Ok(Some(default.clone())),
+        }
     }
 
     /// From now on `/readyz` says no and new calls are refused.
@@ -190,6 +213,10 @@ impl Gateway {
         &self.0.mask
     }
 
+    pub(crate) fn make_operations(&self) -> Operations {
+        Operations::new(self.0.store.clone(), Some(self.0.ledger.clone()), self.0.clock.clone(), self.0.random.clone())
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
@@ -219,12 +246,28 @@ impl Gateway {
         self.0.single.as_ref()
     }
 
+    /// The issuers whose tokens are accepted, if there are any.
+    pub(crate) fn tokens(&self) -> Option<&Tokens> {
+        self.0.tokens.as_ref()
+    }
+
+    /// The document at a path below `/.well-known/oauth-protected-resource` that tells clients where tokens for an endpoint come from
+    /// (RFC 9728); `None` where there is no such endpoint, or no issuer.
+    #[must_use]
+    pub fn resource_document(&self, path: &str) -> Option<String> {
+        self.tokens()?.resource().document(path)
+    }
+
     pub(crate) fn servers(&self) -> &[Arc<Server>] {
         &self.0.servers
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.0.ledger
+    }
+
+    pub(crate) fn house(&self) -> &Arc<House> {
+        &self.0.house
     }
 
     pub(crate) fn agents(&self) -> &Agents {
@@ -274,9 +317,12 @@ impl Gateway {
         self.0.config.audit.mode
     }
 
-    pub(crate) fn log_call(&self, story: &Story, tool: Option<&Arc<Tool>>, status: &crate::call::record::Status) {
+    pub(crate) fn log_call(&self, story: &Story, tool: Option<&Arc<Tool>>, status: &record::Status) {
         if let Some(log) = &self.0.call_log {
             call_log::lines(&self.0.mask, story, tool, status).iter().for_each(|line| log.line(line));
+        }
+        if let Some(heard) = &self.0.calls_heard {
+            heard.call(&record::row(&self.0.mask, story, tool, status));
         }
     }
 
@@ -292,8 +338,15 @@ impl Gateway {
     }
 
     /// Records a refused credential, at most [`AUTH_EVENTS_PER_SECOND_MAX`] a second.
-    pub(crate) fn note_auth_failure(&self, status: http::StatusCode) {
-        let now = Instant::now();
+    pub(crate) fn note_auth_failure(&self, fault: &HttpFault) {
+        let (status, now) = (fault.status(), Instant::now());
+        let mut body = json!({"kind": "auth", "status": "denied", "http": status.as_u16()});
+        if let Some(cause) = fault.cause() {
+            let token = cause.fingerprint.to_string();
+            debug!(reason = cause.reason, token, "a credential is refused");
+            body["reason"] = json!(cause.reason);
+            body["token"] = json!(token);
+        }
         if status == http::StatusCode::UNAUTHORIZED
             && let Some(count_in_window) = self.0.bursts.lock().note(now)
         {
@@ -308,8 +361,8 @@ impl Gateway {
         drop(window);
         let now = self.now();
         let event = EventId::fresh(now, self.random());
-        let body = format!(r#"{{"at":{},"kind":"auth","status":"denied","http":{}}}"#, now.as_micros(), status.as_u16());
-        let entry = Entry { bytes: body.into_bytes(), durability: Durability::Process, span: Span::Event(event), row: None };
+        body["at"] = json!(now.as_micros());
+        let entry = Entry { bytes: body.to_string().into_bytes(), durability: Durability::Process, span: Span::Event(event), row: None };
         let append = self.ledger().append(entry);
         tokio::spawn(async move {
             if let Err(cause) = append.await {

@@ -7,6 +7,7 @@ use bailiwick_mcp::client::{Cancel, Event};
 use bailiwick_mcp::exchange::unsupported_version;
 use bailiwick_mcp::meta::{Declared, LogLevel};
 use bailiwick_mcp::{Era, Frame, Message, Request, RequestMeta, Revision, WireError, decode, encode, error};
+use bailiwick_model::EventId;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -33,6 +34,8 @@ const PIPE: &str = "stdio";
 /// The client at the other end of the pipe.
 pub struct Peer {
     caller: Arc<Caller>,
+    /// Tells this pipe from every other, in this process and elsewhere.
+    session: Box<str>,
     outbox: mpsc::Sender<Frame>,
     /// Agreed by `initialize`; 2026-07-28 requests carry their own.
     legacy: Lock<Option<Agreed>>,
@@ -54,9 +57,10 @@ struct Agreed {
 impl Peer {
     /// A client that acts as `caller`; notifications leave through `outbox`.
     #[must_use]
-    pub fn new(caller: Arc<Caller>, outbox: mpsc::Sender<Frame>) -> Arc<Self> {
+    pub fn new(gateway: &Gateway, caller: Arc<Caller>, outbox: mpsc::Sender<Frame>) -> Arc<Self> {
         Arc::new(Self {
             caller,
+            session: EventId::random(gateway.random()).to_string().into(),
             outbox,
             legacy: Lock::default(),
             inflight: Inflight::default(),
@@ -79,6 +83,11 @@ impl Peer {
             self.watched.send_replace(uris);
         }
         fits
+    }
+
+    /// A name that no other conversation has.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
     }
 
     /// Whether the client of an older revision is to be told of changes of its list.

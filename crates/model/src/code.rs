@@ -36,6 +36,20 @@ macro_rules! codes {
 codes! {
     /// No or no valid credential.
     Auth = "auth", 4010, false;
+    /// It is not clear for which organisation the caller acts.
+    ScopeUnresolved = "scope_unresolved", 4011, false;
+    /// The caller's role is too low; the details say `required` and `actual`.
+    Forbidden = "forbidden", 4039, false;
+    /// No such instruction in this organisation, or none that the caller may read.
+    InstructionNotFound = "instruction_not_found", 4041, false;
+    /// The rules of the organisation refuse the text; the details list every reason.
+    InstructionRefused = "instruction_refused", 4225, false;
+    /// Somebody else wrote in between; the details hold the current version.
+    VersionConflict = "version_conflict", 4091, false;
+    /// No such open run of the caller.
+    RunUnknown = "run_unknown", 4042, false;
+    /// An outcome other than `done`, `abandoned`, `failed`, `blocked`.
+    RunOutcomeInvalid = "run_outcome_invalid", 4226, false;
     /// Manifest, mode, lists or contract do not allow the tool.
     PolicyDenied = "policy_denied", 4030, false;
     /// A person has to approve this call first.
@@ -60,6 +74,12 @@ codes! {
     NotFound = "not_found", 4040, false;
     /// The named resource exists already.
     AlreadyExists = "already_exists", 4090, false;
+    /// What is asked for contradicts what exists.
+    Conflict = "conflict", 4092, false;
+    /// The name of a request (`Idempotency-Key`) stands for another one.
+    IdempotencyMismatch = "idempotency_mismatch", 4227, false;
+    /// The method does not exist at this address.
+    MethodNotAllowed = "method_not_allowed", 4050, false;
     /// A directory stands where a file was expected.
     IsDirectory = "is_directory", 4221, false;
     /// Something else stands where a directory was expected.
@@ -92,6 +112,8 @@ codes! {
     AuditUnavailable = "audit_unavailable", 5030, true;
     /// The root key is missing, so nothing that needs a secret is served.
     Sealed = "sealed", 5031, true;
+    /// The database cannot serve at the moment.
+    Unavailable = "unavailable", 5033, true;
     /// The gateway is stopping.
     ShuttingDown = "shutting_down", 5032, true;
     /// A fault of our own; the event id leads to the cause.

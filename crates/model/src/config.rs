@@ -1,7 +1,11 @@
 //! The configuration of the gateway, `bailiwick.yml`.
 
+mod auth;
+mod claims;
 mod database;
 mod env;
+mod house;
+mod issuer;
 mod limits;
 mod listen;
 mod overlay;
@@ -11,8 +15,11 @@ mod server;
 
 pub(crate) use parse::CONFIG;
 
+pub use claims::{ClaimPath, ClaimsConfig};
 pub use database::{DatabaseUrl, PostgresUrl};
 pub use env::{VARIABLES, Variable};
+pub use house::{InstructionsConfig, RunsConfig};
+pub use issuer::{AgentTypeSource, IssuerConfig, OrgSource, TokenAlgorithm};
 pub use limits::{LIMITS, LimitKey, Limits};
 pub use listen::{AuthMode, Listen, PORT_DEFAULT};
 pub use parse::endpoint_path;
@@ -35,6 +42,8 @@ pub struct Config {
     pub path: String,
     /// Who may call; default `Key`.
     pub auth: AuthMode,
+    /// Authorization servers whose tokens are accepted beside API keys.
+    pub issuers: Vec<IssuerConfig>,
     /// Extra values of `Host` that are served, lower-case, with port where it is not the scheme's own.
     pub allowed_hosts: Vec<String>,
     /// Origins that browsers may come from.
@@ -58,6 +67,12 @@ pub struct Config {
     pub limits: Limits,
     /// The ledger.
     pub audit: AuditConfig,
+    /// Instructions for agents; `None`: agents have none of their tools.
+    pub instructions: Option<InstructionsConfig>,
+    /// Runs; `None`: likewise.
+    pub runs: Option<RunsConfig>,
+    /// Whether agents can give feedback; default `false`.
+    pub feedback: bool,
     /// The operational log.
     pub log: LogConfig,
     /// How the process stops.

@@ -109,6 +109,23 @@ text_id!(
     OrgId, "organisation", plain_label, "lower-case letters, digits and `-`, beginning with a letter or digit, at most 63 characters"
 );
 
+text_id!(
+    /// A group of an organisation: same pattern as an agent id.
+    GroupId, "group", plain_label, "lower-case letters, digits and `-`, beginning with a letter or digit, at most 63 characters"
+);
+
+/// Longest subject; OpenID Connect Core section 2 has the same limit.
+const SUBJECT_CHARS_MAX: usize = 255;
+
+fn subject_text(text: &str) -> bool {
+    !text.is_empty() && text.len() <= SUBJECT_CHARS_MAX && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+text_id!(
+    /// A person as an identity provider names him (`sub`): 1 to 255 visible ASCII characters, compared byte by byte.
+    Subject, "subject", subject_text, "1 to 255 visible ASCII characters"
+);
+
 fn run_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
@@ -117,6 +134,15 @@ text_id!(
     /// A run: 1 to 64 letters, digits, `-`, `_`.
     RunId, "run id", run_text, "letters, digits, `-` and `_`, at most 64 characters"
 );
+
+impl RunId {
+    /// A fresh, unpredictable id: 32 lower-case hexadecimal digits (reference, governance 3.1).
+    pub fn random(random: &dyn Random) -> Self {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes);
+        Self(HEXLOWER.encode(&bytes).into())
+    }
+}
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal, $rule:literal) => {
@@ -169,6 +195,10 @@ random_id!(
     EventId, 16, "event id", "32 hexadecimal digits"
 );
 random_id!(
+    /// One feedback of an agent or person.
+    FeedbackId, 16, "feedback id", "32 hexadecimal digits"
+);
+random_id!(
     /// The public half of an API key.
     KeyId, 8, "key id", "16 hexadecimal digits"
 );
@@ -210,6 +240,7 @@ mod tests {
         }
         let id = EventId::random(&Nines);
         assert_eq!(EventId::parse(&id.to_string()), Ok(id));
+        assert_eq!(RunId::random(&Nines), RunId::parse(&"99".repeat(16)).unwrap());
         assert!(EventId::parse("99").is_err());
         assert!(EventId::parse(&id.to_string().replace('9', "G")).is_err());
     }

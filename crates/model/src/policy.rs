@@ -14,6 +14,8 @@ pub enum Source<'a> {
         /// Key in the manifest.
         key: &'a str,
     },
+    /// The house itself: what the operator switched on for every agent.
+    House,
     /// A server of the gateway.
     Server {
         /// Its name.
@@ -112,6 +114,7 @@ impl Rules {
 pub fn decide(rules: &Rules, tool: &ToolFacts<'_>) -> Decision {
     let by_source = match tool.source {
         Source::Module { key } => by_module(rules, key, tool.access),
+        Source::House => Ok(()),
         Source::Server { name, tool: original } => by_server(rules, name, original, tool),
     };
     match by_source {

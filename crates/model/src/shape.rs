@@ -98,6 +98,8 @@ pub(crate) enum Shape {
     },
     /// One of these words.
     Word(&'static [&'static str], Also),
+    /// One of these words, or a mapping with known keys that says more.
+    WordOr(&'static [&'static str], &'static Section),
     /// A list.
     List(&'static Shape),
     /// A list with at least one element.

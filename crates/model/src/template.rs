@@ -32,6 +32,12 @@ pub fn check(text: &str) -> Result<(), TemplateFault> {
     expand(text, "", "").map(drop)
 }
 
+/// Whether `field` (`{agent_id}`, `{agent_type}`) is replaced in the template `text`: `{{agent_id}}` only shows it.
+#[must_use]
+pub fn replaces(text: &str, field: &str) -> bool {
+    text.replace("{{", "").contains(field)
+}
+
 /// `text` with its fields replaced and `{{`, `}}` as braces. The values are put in literally and not looked at again.
 ///
 /// # Errors
@@ -85,6 +91,15 @@ mod tests {
             ["{agent_id.__class__}", "{agent_id[0]}", "{agent_id!r}", "{agent_id:>10}", "{ agent_id }", "{}", "{0}", "{org}", "{{{x}}}"]
         {
             assert_eq!(check(text), Err(TemplateFault::UnknownField), "{text}");
+        }
+        for (text, replaced) in [
+            ("x/{agent_id}", true),
+            ("{{{agent_id}}}", true),
+            ("{{agent_id}}", false),
+            ("{{{{agent_id}}}}", false),
+            ("{agent_type}", false),
+        ] {
+            assert_eq!((check(text), replaces(text, "{agent_id}")), (Ok(()), replaced), "{text}");
         }
         for text in ["{", "}", "a}b", "{agent_id", "{agent_id}}", "{{agent_id}"] {
             assert_eq!(check(text), Err(TemplateFault::StrayBrace), "{text}");

@@ -32,7 +32,7 @@ use crate::blocking::{Pool, Stop};
 use crate::config::ConfigKey;
 use crate::context::CallContext;
 use crate::fault::{OpenFault, ToolFault};
-use crate::module::{ModuleKind, ModuleSetup, Pending, ToolModule};
+use crate::module::{ModuleDraft, ModuleKind, ModuleSetup, Pending, ToolModule};
 use crate::output::ToolOutput;
 use crate::schema;
 use crate::spec::{Access, ToolSpec};
@@ -88,6 +88,10 @@ impl ModuleKind for Kind {
 
     fn specs(&self) -> Vec<ToolSpec> {
         COMMANDS.iter().map(|command| (command.spec)()).collect()
+    }
+
+    fn check(&self, draft: ModuleDraft<'_>) -> Vec<OpenFault> {
+        setup::check(draft)
     }
 
     fn open(&self, setup: ModuleSetup<'_>) -> Result<Arc<dyn ToolModule>, OpenFault> {

@@ -58,4 +58,4 @@ pub use host::Host;
 pub use module::{CredentialKey, Credentials, ModuleDraft, ModuleKind, ModuleSetup, Pending, ToolModule};
 pub use output::ToolOutput;
 pub use registry::{ModuleRegistry, builtin};
-pub use spec::{Access, Hints, ToolSpec};
+pub use spec::{Access, ContentTrust, Hints, ToolSpec};

@@ -114,6 +114,8 @@ pub struct ModuleDraft<'a> {
     pub agent_id: Option<&'a AgentId>,
     /// The agent's type.
     pub agent_type: &'a AgentType,
+    /// The mode; `None` = none given, which offers every tool.
+    pub access: Option<Access>,
     /// The `config` mapping, variables replaced.
     pub config: &'a Map<String, Value>,
 }

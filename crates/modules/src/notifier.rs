@@ -9,13 +9,13 @@ use crate::module::{Pending, ToolModule};
 use crate::output::ToolOutput;
 use crate::schema;
 use crate::service::success;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 use crate::withheld::Withheld;
 
 /// The tools of such a kind.
 pub(crate) const TOOLS: [(&str, Access); 1] = [("send", Access::Write)];
 /// Reference, tool modules section 9.
-const HINTS: Hints = Hints { destructive: false, idempotent: false, open_world: true };
+const HINTS: Hints = Hints { destructive: false, idempotent: false, open_world: true, content: ContentTrust::Trusted };
 
 /// A place messages are sent to.
 pub(crate) trait Notifier: Send + Sync + 'static {

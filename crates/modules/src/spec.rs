@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+pub use bailiwick_contract::ContentTrust;
 pub use bailiwick_model::Access;
 use serde_json::Value;
 
-/// Annotations beside `readOnlyHint`, which follows from [`ToolSpec::access`] (reference, tool modules section 9).
+/// What the tool's contract says beside its risk, which follows from [`ToolSpec::access`] (reference, tool modules section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hints {
     /// The tool can destroy or overwrite what was there.
@@ -14,11 +15,13 @@ pub struct Hints {
     pub idempotent: bool,
     /// The tool reaches parties outside the gateway's own resources.
     pub open_world: bool,
+    /// How far the response can be trusted: a confirmation of our own is, what others may have written is not.
+    pub content: ContentTrust,
 }
 
 impl Hints {
-    /// A tool that only looks at the agent's own resources.
-    pub const READ: Self = Self { destructive: false, idempotent: true, open_world: false };
+    /// A tool that only looks at the agent's own resources. They are where others put things for it, so nobody vouches for what stands there.
+    pub const READ: Self = Self { destructive: false, idempotent: true, open_world: false, content: ContentTrust::Untrusted };
 }
 
 /// One tool as the module offers it. The gateway adds the prefix, the contract and the rest of the definition.
@@ -37,6 +40,6 @@ pub struct ToolSpec {
     pub output_schema: Option<Value>,
     /// Whether the tool changes anything.
     pub access: Access,
-    /// The other annotations.
+    /// The rest of the contract.
     pub hints: Hints,
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bailiwick_gateway::{CallLog, Gateway, LoadedManifest, Setup, SingleAgent, StartFault};
+use bailiwick_gateway::{CallLog, Gateway, LoadedManifest, OwnParts, Setup, SingleAgent, StartFault};
 use bailiwick_mcp::client::Launcher;
 use bailiwick_model::config::Config;
 use bailiwick_model::mistake::{Mistake, Severity};
@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) manifests: Vec<LoadedManifest>,
     pub(crate) environment: Environment,
     pub(crate) modules: ModuleRegistry,
+    /// What the program brings along.
+    pub(crate) own: OwnParts,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     /// The only agent, when it is reached over HTTP with a token of its own.
@@ -81,7 +83,7 @@ fn note(mistake: &Mistake) {
 /// # Errors
 /// The first step that fails, with its remedy. What was opened is closed again.
 pub(crate) async fn start(plan: Plan) -> Result<Gateway, Failure> {
-    let Plan { settings, manifests, environment, modules, clock, random, single_agent, call_log } = plan;
+    let Plan { settings, manifests, environment, modules, own, clock, random, single_agent, call_log } = plan;
     let store = settings.open_store(&clock, &random).await?;
     let ledger = match open_ledger(&settings, &store, &clock, &random).await {
         Ok(ledger) => ledger,
@@ -105,6 +107,7 @@ pub(crate) async fn start(plan: Plan) -> Result<Gateway, Failure> {
         launcher: Some(launcher()?),
         single_agent,
         call_log,
+        own,
     };
     match Gateway::start(setup).await {
         Ok(gateway) => Ok(gateway),

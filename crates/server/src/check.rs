@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::document::{Document, Value};
-use bailiwick_model::mistake::Reading;
+use bailiwick_model::mistake::{Reading, Severity};
 use bailiwick_model::{Config, Manifest, Mistake};
 use bailiwick_modules::ModuleRegistry;
 
@@ -84,7 +84,10 @@ fn manifest_text(path: &Path, text: String, checks: Checks<'_>) -> Checked<Manif
         reading.be_strict();
     }
     if let (Some(manifest), Some(document)) = (&reading.value, &reading.document) {
+        // What the reader has told about a key is not told again by the module.
+        let told = |found: &Mistake| reading.mistakes.iter().any(|m| m.severity == Severity::Error && m.path == found.path);
         let mut found = bailiwick_gateway::module_faults(manifest, document, checks.modules);
+        found.retain(|mistake| !told(mistake));
         if checks.credentials {
             found.extend(bailiwick_gateway::missing_credentials(manifest, document, checks.modules, checks.environment));
         }
@@ -127,14 +130,16 @@ const OF_MANIFESTS: [&str; 15] = [
 ];
 
 /// Manifests say for which agents they are and what these may do; a configuration has none of these keys. What is not YAML is told apart
-/// by the beginnings of its lines.
+/// by the beginnings of its lines, where JSON may stand behind a brace and blanks.
 fn is_manifest(text: &str) -> bool {
     match Document::parse("", text).map(|document| document.root.value) {
         Ok(Value::Map(entries)) => entries.iter().any(|entry| OF_MANIFESTS.contains(&entry.key.as_str())),
         Ok(_) => false,
         Err(_) => {
             let key = |line: &str| line.split(':').next().unwrap_or_default().trim_matches(['"', '\'']).to_owned();
-            text.lines().map(key).any(|key| OF_MANIFESTS.contains(&key.as_str()))
+            let is_json = text.trim_start().starts_with('{');
+            let begun = |line: &str| key(if is_json { line.trim_start_matches(['{', ' ', '\t']) } else { line });
+            text.lines().map(begun).any(|key| OF_MANIFESTS.contains(&key.as_str()))
         }
     }
 }

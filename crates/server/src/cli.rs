@@ -5,21 +5,27 @@ mod args;
 pub(crate) mod audit;
 mod context;
 mod db;
+mod desk;
+mod group;
 mod key;
+mod org;
 pub(crate) mod output;
 mod pages;
+mod platform_admin;
+mod remote;
 mod run;
+mod run_log;
 mod schema;
 mod secret;
 mod serve;
 mod start;
+mod user;
 mod validate;
 mod when;
 
 use std::future::Future;
 use std::process::ExitCode;
 
-use bailiwick_modules::ModuleRegistry;
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
@@ -27,15 +33,15 @@ use args::{Cli, Command};
 pub(crate) use context::Context;
 
 use crate::exit::{Exit, Failure};
-use crate::{demo, environment, harden, shim};
+use crate::{Program, demo, environment, harden, shim};
 
 /// Parses, runs, reports; the one place where results become exit codes.
-pub(crate) fn main(modules: ModuleRegistry) -> ExitCode {
+pub(crate) fn main(program: Program) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(fault) => return usage(&fault),
     };
-    match run(cli, modules) {
+    match run(cli, program) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.is_told() {
@@ -53,7 +59,7 @@ fn usage(fault: &clap::Error) -> ExitCode {
     ExitCode::from(if fault.use_stderr() { Exit::Usage as u8 } else { 0 })
 }
 
-fn run(cli: Cli, modules: ModuleRegistry) -> Result<(), Failure> {
+fn run(cli: Cli, program: Program) -> Result<(), Failure> {
     let Cli { common, command, flat } = cli;
     let environment = environment::read();
     let command = match (command, flat.into_run()) {
@@ -66,14 +72,19 @@ fn run(cli: Cli, modules: ModuleRegistry) -> Result<(), Failure> {
         return Err(shim::exec(wanted.parent, &wanted.command));
     }
     let refused = harden::harden_process();
-    let context = Context::new(common, environment, refused, modules);
+    let context = Context::new(common, environment, refused, program);
     match command {
         Command::Run(args) => finish(many()?, run::run(&context, args)),
         Command::Serve(args) => finish(many()?, serve::run(&context, args)),
         Command::Demo(args) => finish(many()?, demo::run(&context, args.once)),
+        Command::Org(command) => finish(single()?, org::run(&context, command)),
+        Command::User(command) => finish(single()?, user::run(&context, command)),
+        Command::Group(command) => finish(single()?, group::run(&context, command)),
+        Command::PlatformAdmin(command) => finish(single()?, platform_admin::run(&context, command)),
         Command::Key(command) => finish(single()?, key::run(&context, command)),
         Command::Secret(command) => finish(single()?, secret::run(&context, command)),
         Command::Audit(command) => finish(single()?, audit::run(&context, command)),
+        Command::RunLog(command) => finish(single()?, run_log::run(&context, command)),
         Command::Db(command) => finish(single()?, db::run(&context, &command)),
         Command::Agent(command) => finish(single()?, agent::run(&context, command)),
         Command::DemoUpstream => finish(single()?, demo::upstream::run(&context.environment)),

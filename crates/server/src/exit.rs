@@ -110,7 +110,7 @@ impl From<StoreError> for Failure {
         use StoreErrorKind as Kind;
         let exit = match fault.kind() {
             Kind::NotFound => Exit::NotFound,
-            Kind::Conflict => Exit::Conflict,
+            Kind::Conflict | Kind::Outdated => Exit::Conflict,
             Kind::Invalid => Exit::Usage,
             Kind::Unavailable | Kind::Locked | Kind::Full | Kind::Schema | Kind::Sealed => Exit::Unavailable,
             Kind::Corrupt => Exit::Failed,

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::exit::{Exit, Failure};
-use crate::http::{Door, Endpoint, Health, HttpLimits, Part, StopSwitch};
+use crate::http::{Api, Door, Endpoint, Health, HttpLimits, Part, StopSwitch};
 use crate::signals::{Ending, Signals};
 
 /// How long an observation of the parts is told again: probes come often, and anybody may ask.
@@ -65,6 +65,14 @@ impl Endpoint for Service {
 
     fn mcp(&self, request: Request<Incoming>) -> impl Future<Output = Response<AnswerBody>> + Send {
         self.gateway.http(request)
+    }
+
+    fn resource_document(&self, path: &str) -> Option<String> {
+        self.gateway.resource_document(path)
+    }
+
+    fn api(&self) -> Option<Api> {
+        Api::of(&self.gateway)
     }
 
     async fn health(&self) -> Health {

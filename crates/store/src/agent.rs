@@ -1,6 +1,6 @@
 //! Agents: the non-human principals of an organisation.
 
-use bailiwick_model::{AgentId, AgentType, OrgId, Timestamp};
+use bailiwick_model::{AgentId, AgentType, GroupId, OrgId, Role, Subject, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -9,6 +9,7 @@ use crate::generation::{Topic, bump};
 use crate::org::{self, PAGE_ROWS_MAX};
 use crate::scope::{OrgScope, Principal, Scope, Tenant};
 use crate::store::{Store, Tx};
+use crate::{group, member};
 
 /// Who a local launch acts as, beside the rows it makes.
 const LAUNCH_ACTOR: &str = "launch";
@@ -26,6 +27,30 @@ pub struct Agent {
     pub created_by: String,
     /// Since when its keys are refused; `None` while it may act.
     pub disabled_at: Option<Timestamp>,
+    /// Who answers for it.
+    pub owner: Option<AgentOwner>,
+    /// What it may do in its organisation by itself.
+    pub role: Role,
+}
+
+/// Who answers for an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentOwner {
+    /// A member.
+    Member(Subject),
+    /// A group.
+    Group(GroupId),
+}
+
+/// What is to change of an agent; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentChange {
+    /// Who answers for it; `Some(None)`: nobody.
+    pub owner: Option<Option<AgentOwner>>,
+    /// What it may do by itself.
+    pub role: Option<Role>,
+    /// Whether its keys and launches are refused.
+    pub disabled: Option<bool>,
 }
 
 /// Functions on agents; see [`Store::agents`].
@@ -45,7 +70,10 @@ impl Store {
     /// # Errors
     /// `Conflict` when the agent is disabled, or exists with another type and has API keys that would change their meaning.
     pub async fn launch(&self, org: &OrgId, agent_id: &AgentId, agent_type: &AgentType) -> StoreResult<Scope> {
-        let scope = Scope::new(org.clone(), Principal { agent_id: agent_id.clone(), agent_type: agent_type.clone(), key_id: None });
+        let scope = Scope::new(
+            org.clone(),
+            Principal { agent_id: agent_id.clone(), agent_type: agent_type.clone(), key_id: None, sub: None, email: None, claims: None },
+        );
         // Most launches find everything in place and need no write lock.
         if find(&mut self.read(&scope).await?, &scope, agent_id)
             .await?
@@ -77,7 +105,8 @@ impl Agents<'_> {
         insert(&mut tx, scope, agent_id, agent_type, created_at, scope.actor()).await?;
         tx.commit().await?;
         let (agent_id, agent_type) = (agent_id.clone(), agent_type.clone());
-        Ok(Agent { agent_id, agent_type, created_at, created_by: scope.actor().to_owned(), disabled_at: None })
+        let created_by = scope.actor().to_owned();
+        Ok(Agent { agent_id, agent_type, created_at, created_by, disabled_at: None, owner: None, role: Role::Member })
     }
 
     /// One agent.
@@ -93,11 +122,50 @@ impl Agents<'_> {
     /// # Errors
     /// `Unavailable` or `Locked`.
     pub async fn list(&self, tenant: &impl Tenant, after: &str) -> StoreResult<Vec<Agent>> {
-        let statement = "SELECT agent_id, agent_type, created_at, created_by, disabled_at FROM agents \
+        let statement = "SELECT agent_id, agent_type, created_at, created_by, disabled_at, owner_sub, owner_group, role FROM agents \
                          WHERE tenant_id = $1 AND agent_id > $2 ORDER BY agent_id LIMIT $3";
         let mut tx = self.0.read(tenant).await?;
         let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(after).bind(PAGE_ROWS_MAX);
         query.fetch_all(tx.connection()).await?.iter().map(read).collect()
+    }
+
+    /// Changes an agent in one step.
+    ///
+    /// # Errors
+    /// `NotFound` when the agent, the member or the group does not exist in this organisation.
+    pub async fn change(&self, scope: &OrgScope, agent_id: &AgentId, change: &AgentChange) -> StoreResult<Agent> {
+        let mut tx = self.0.write(scope).await?;
+        let missing = || StoreError::not_found("the agent");
+        let agent = find(&mut tx, scope, agent_id).await?.ok_or_else(missing)?;
+        match (&change.owner, change.role) {
+            (Some(owner), role) => assign(&mut tx, scope, agent_id, owner.as_ref(), role.unwrap_or(agent.role)).await?,
+            // The owner may have left the organisation; that does not stand in the way of a role.
+            (None, Some(role)) => set_role(&mut tx, scope, agent_id, role).await?,
+            (None, None) => {}
+        }
+        match change.disabled {
+            // Disabling again keeps the time of the first.
+            Some(disabled) if disabled != agent.disabled_at.is_some() => {
+                disable(&mut tx, scope, agent_id, disabled.then(|| self.0.now())).await?;
+            }
+            _ => {}
+        }
+        let agent = find(&mut tx, scope, agent_id).await?.ok_or_else(missing)?;
+        tx.commit().await?;
+        Ok(agent)
+    }
+
+    /// Says who answers for an agent, and gives it a role of its own. Its rights are its own: it has no more than a plain member of the
+    /// groups of its owner.
+    ///
+    /// # Errors
+    /// `NotFound` when the agent, the member or the group does not exist in this organisation.
+    pub async fn assign(&self, scope: &OrgScope, agent_id: &AgentId, owner: Option<&AgentOwner>, role: Role) -> StoreResult<Agent> {
+        let mut tx = self.0.write(scope).await?;
+        assign(&mut tx, scope, agent_id, owner, role).await?;
+        let agent = find(&mut tx, scope, agent_id).await?.ok_or_else(|| StoreError::not_found("the agent"))?;
+        tx.commit().await?;
+        Ok(agent)
     }
 
     /// Refuses (`true`) or admits again (`false`) all keys and launches of an agent, on every replica within a second.
@@ -106,29 +174,67 @@ impl Agents<'_> {
     /// `NotFound`, also for an agent of another organisation.
     pub async fn set_disabled(&self, scope: &OrgScope, agent_id: &AgentId, disabled: bool) -> StoreResult<()> {
         let mut tx = self.0.write(scope).await?;
-        let at = disabled.then(|| self.0.now().as_micros());
-        let done = sqlx::query("UPDATE agents SET disabled_at = $3 WHERE tenant_id = $1 AND agent_id = $2")
-            .bind(scope.org().as_str())
-            .bind(agent_id.as_str())
-            .bind(at)
-            .execute(tx.connection())
-            .await?;
-        if done.rows_affected() == 0 {
-            return Err(StoreError::not_found("the agent"));
-        }
-        bump(&mut tx, Topic::Agents).await?;
-        touch_keys(&mut tx, scope, agent_id).await?;
+        disable(&mut tx, scope, agent_id, disabled.then(|| self.0.now())).await?;
         tx.commit().await
     }
 }
 
-async fn find(tx: &mut Tx, tenant: &impl Tenant, agent_id: &AgentId) -> StoreResult<Option<Agent>> {
-    let statement = "SELECT agent_id, agent_type, created_at, created_by, disabled_at FROM agents WHERE tenant_id = $1 AND agent_id = $2";
+async fn assign(tx: &mut Tx, scope: &OrgScope, agent_id: &AgentId, owner: Option<&AgentOwner>, role: Role) -> StoreResult<()> {
+    let (sub, in_group) = match owner {
+        Some(AgentOwner::Member(sub)) => {
+            member::find(tx, scope, sub).await?.ok_or_else(|| StoreError::not_found("the member"))?;
+            (Some(sub.as_str()), None)
+        }
+        Some(AgentOwner::Group(group)) => {
+            group::find(tx, scope, group).await?;
+            (None, Some(group.as_str()))
+        }
+        None => (None, None),
+    };
+    sqlx::query("UPDATE agents SET owner_sub = $3, owner_group = $4, role = $5 WHERE tenant_id = $1 AND agent_id = $2")
+        .bind(scope.org().as_str())
+        .bind(agent_id.as_str())
+        .bind(sub)
+        .bind(in_group)
+        .bind(role.as_str())
+        .execute(tx.connection())
+        .await?;
+    bump(tx, Topic::Members).await.map(|_| ())
+}
+
+async fn set_role(tx: &mut Tx, scope: &OrgScope, agent_id: &AgentId, role: Role) -> StoreResult<()> {
+    sqlx::query("UPDATE agents SET role = $3 WHERE tenant_id = $1 AND agent_id = $2")
+        .bind(scope.org().as_str())
+        .bind(agent_id.as_str())
+        .bind(role.as_str())
+        .execute(tx.connection())
+        .await?;
+    bump(tx, Topic::Members).await.map(|_| ())
+}
+
+async fn disable(tx: &mut Tx, scope: &OrgScope, agent_id: &AgentId, at: Option<Timestamp>) -> StoreResult<()> {
+    let done = sqlx::query("UPDATE agents SET disabled_at = $3 WHERE tenant_id = $1 AND agent_id = $2")
+        .bind(scope.org().as_str())
+        .bind(agent_id.as_str())
+        .bind(at.map(Timestamp::as_micros))
+        .execute(tx.connection())
+        .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::not_found("the agent"));
+    }
+    bump(tx, Topic::Agents).await?;
+    bump(tx, Topic::AgentStates).await?;
+    touch_keys(tx, scope, agent_id).await
+}
+
+pub(crate) async fn find(tx: &mut Tx, tenant: &impl Tenant, agent_id: &AgentId) -> StoreResult<Option<Agent>> {
+    let statement = "SELECT agent_id, agent_type, created_at, created_by, disabled_at, owner_sub, owner_group, role FROM agents \
+                     WHERE tenant_id = $1 AND agent_id = $2";
     let row = sqlx::query(statement).bind(tenant.org().as_str()).bind(agent_id.as_str()).fetch_optional(tx.connection()).await?;
     row.as_ref().map(read).transpose()
 }
 
-async fn insert(
+pub(crate) async fn insert(
     tx: &mut Tx,
     tenant: &impl Tenant,
     agent_id: &AgentId,
@@ -165,7 +271,8 @@ async fn change_type(tx: &mut Tx, tenant: &impl Tenant, agent: &Agent, agent_typ
         .bind(agent_type.as_str())
         .execute(tx.connection())
         .await?;
-    bump(tx, Topic::Agents).await.map(|_| ())
+    bump(tx, Topic::Agents).await?;
+    bump(tx, Topic::AgentStates).await.map(|_| ())
 }
 
 /// Makes every keyring load the agent's keys anew.
@@ -185,6 +292,15 @@ fn disabled(agent_id: &AgentId) -> StoreError {
     StoreError::new(StoreErrorKind::Conflict, message, "enable it with `bailiwick agent enable`, or launch another agent")
 }
 
+fn owner(row: &AnyRow) -> StoreResult<Option<AgentOwner>> {
+    if row.try_get::<Option<String>, _>("owner_sub")?.is_some() {
+        return Ok(Some(AgentOwner::Member(member::subject(row, "owner_sub")?)));
+    }
+    let group: Option<String> = row.try_get("owner_group")?;
+    let broken = |_| StoreError::corrupt("an agent's stored group is not valid");
+    group.map(|group| GroupId::parse(&group).map(AgentOwner::Group).map_err(broken)).transpose()
+}
+
 fn read(row: &AnyRow) -> StoreResult<Agent> {
     let broken = |_| StoreError::corrupt("an agent's stored id or type is not valid");
     Ok(Agent {
@@ -193,5 +309,7 @@ fn read(row: &AnyRow) -> StoreResult<Agent> {
         created_at: Timestamp::from_micros(row.try_get("created_at")?),
         created_by: row.try_get("created_by")?,
         disabled_at: row.try_get::<Option<i64>, _>("disabled_at")?.map(Timestamp::from_micros),
+        owner: owner(row)?,
+        role: member::role(row, "role")?,
     })
 }

@@ -36,6 +36,42 @@ const RULES: &[Rule] = &[
         remedy: "create the agent first; revoke instead of deleting",
     },
     Rule {
+        postgres: "memberships_pkey",
+        sqlite: "memberships.tenant_id, memberships.sub",
+        message: "he is a member of this organisation already",
+        remedy: "change his role instead",
+    },
+    Rule {
+        postgres: "memberships_tenant_id_fkey",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "platform_admins_org_exists",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "groups_pkey",
+        sqlite: "groups.tenant_id, groups.group_id",
+        message: "the group exists already in this organisation",
+        remedy: "choose another id, or use the existing group",
+    },
+    Rule {
+        postgres: "groups_name_once",
+        sqlite: "groups.tenant_id, groups.name",
+        message: "another group of this organisation has this name",
+        remedy: "choose another name",
+    },
+    Rule {
+        postgres: "group_members_tenant_id_sub_fkey",
+        sqlite: "",
+        message: "he is no member of this organisation",
+        remedy: "add him with `bailiwick user add` first",
+    },
+    Rule {
         postgres: "secrets_tenant_id_fkey",
         sqlite: "",
         message: "the organisation does not exist",
@@ -49,6 +85,24 @@ const RULES: &[Rule] = &[
     },
     Rule {
         postgres: "tenant_keys_tenant_id_fkey",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "content_docs_tenant_id_fkey",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "runs_tenant_id_fkey",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "tool_feedback_tenant_id_fkey",
         sqlite: "",
         message: "the organisation does not exist",
         remedy: "create it with `bailiwick org create`",

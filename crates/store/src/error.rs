@@ -16,6 +16,8 @@ pub enum StoreErrorKind {
     Full,
     /// The row exists already, or another row still needs it.
     Conflict,
+    /// The row has another version than the caller believes.
+    Outdated,
     /// No such row in this organisation. A foreign row gives the same answer.
     NotFound,
     /// The tables are older, newer or other than this binary expects, or not protected.

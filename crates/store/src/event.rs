@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bailiwick_model::code::Code;
 use bailiwick_model::time::Timestamp;
-use bailiwick_model::{AgentId, AgentType, EventId, OrgId, RunId};
+use bailiwick_model::{AgentId, AgentType, EventId, OrgId, RunId, Subject};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -91,6 +91,8 @@ pub enum Actor {
         agent_id: Option<AgentId>,
         /// Its kind, when known.
         agent_type: Option<AgentType>,
+        /// The member for whom it acted, when known.
+        sub: Option<Subject>,
     },
 }
 
@@ -98,7 +100,7 @@ impl Actor {
     /// Nobody known: a refused credential.
     #[must_use]
     pub const fn unknown() -> Self {
-        Self::Claimed { org: None, agent_id: None, agent_type: None }
+        Self::Claimed { org: None, agent_id: None, agent_type: None, sub: None }
     }
 
     /// The organisation whose row it is; `None` for the platform's own.
@@ -107,6 +109,15 @@ impl Actor {
         match self {
             Self::Agent(scope) => Some(scope.org()),
             Self::Operator { org, .. } | Self::Claimed { org, .. } => org.as_ref(),
+        }
+    }
+
+    /// The member for whom an agent acted, and his address.
+    fn member(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Agent(scope) => (scope.principal().sub.as_ref().map(Subject::as_str), scope.principal().email.as_deref()),
+            Self::Claimed { sub, .. } => (sub.as_ref().map(Subject::as_str), None),
+            Self::Operator { .. } => (None, None),
         }
     }
 
@@ -158,6 +169,8 @@ pub struct EventRow {
     pub result_bytes: Option<u64>,
     /// Whose credential was used toward the server (`user`, `org`, `none`).
     pub credential_kind: Option<Cow<'static, str>>,
+    /// The registered client through which it came, as the token names it.
+    pub client_id: Option<String>,
     /// A remark of the ledger about this row.
     pub note: Option<&'static str>,
 }
@@ -185,6 +198,7 @@ impl EventRow {
             args_digest: None,
             result_bytes: None,
             credential_kind: None,
+            client_id: None,
             note: None,
         }
     }
@@ -199,6 +213,10 @@ impl EventRow {
 
     pub(crate) fn agent(&self) -> (Option<&AgentId>, Option<&AgentType>) {
         self.actor.agent()
+    }
+
+    pub(crate) fn member(&self) -> (Option<&str>, Option<&str>) {
+        self.actor.member()
     }
 }
 
@@ -249,6 +267,12 @@ pub struct Event {
     pub result_bytes: Option<i64>,
     /// See [`EventRow::credential_kind`].
     pub credential_kind: Option<String>,
+    /// The member for whom the agent acted.
+    pub sub: Option<String>,
+    /// His address at that time.
+    pub email: Option<String>,
+    /// See [`EventRow::client_id`].
+    pub client_id: Option<String>,
     /// See [`EventRow::note`].
     pub note: Option<String>,
     /// The writer whose chain holds the record.
@@ -264,6 +288,8 @@ pub struct EventFilter {
     pub kind: Option<EventKind>,
     /// Only this agent.
     pub agent_id: Option<AgentId>,
+    /// Only this member.
+    pub sub: Option<String>,
     /// Only this server or module.
     pub server: Option<String>,
     /// Only this tool.
@@ -292,11 +318,12 @@ pub enum EventPage {
 }
 
 const SELECT: &str = "SELECT id, tenant_id, event_id, at, kind, operator, agent_id, agent_type, server, tool, decision, code, ok, error, \
-    duration_ms, run_id, run_source, trace_id, args, args_digest, result_bytes, credential_kind, note, writer, seq FROM events";
+    duration_ms, run_id, run_source, trace_id, args, args_digest, result_bytes, credential_kind, sub, email, client_id, note, writer, seq FROM events";
 
 const FILTERED: &str = " WHERE tenant_id = $1 AND id < $2 AND id > $3 \
     AND ($4 IS NULL OR kind = $4) AND ($5 IS NULL OR agent_id = $5) AND ($6 IS NULL OR server = $6) AND ($7 IS NULL OR tool = $7) \
-    AND ($8 IS NULL OR code = $8) AND ($9 IS NULL OR ok = $9) AND ($10 IS NULL OR run_id = $10) AND at >= $11 AND at < $12 ORDER BY id ";
+    AND ($8 IS NULL OR code = $8) AND ($9 IS NULL OR ok = $9) AND ($10 IS NULL OR run_id = $10) AND ($11 IS NULL OR sub = $11) \
+    AND at >= $12 AND at < $13 ORDER BY id ";
 
 /// Functions on the readable index; see [`Store::events`].
 #[derive(Clone, Copy, Debug)]
@@ -398,9 +425,9 @@ pub(crate) const PLATFORM: &str = "";
 
 async fn list(mut tx: Tx, tenant: &str, filter: &EventFilter, page: EventPage, limit: u32) -> StoreResult<Vec<Event>> {
     let (before, after, order) = match page {
-        EventPage::Newest => (i64::MAX, 0, "DESC LIMIT $13"),
-        EventPage::Before(id) => (id, 0, "DESC LIMIT $13"),
-        EventPage::After(id) => (i64::MAX, id, "ASC LIMIT $13"),
+        EventPage::Newest => (i64::MAX, 0, "DESC LIMIT $14"),
+        EventPage::Before(id) => (id, 0, "DESC LIMIT $14"),
+        EventPage::After(id) => (i64::MAX, id, "ASC LIMIT $14"),
     };
     let text = format!("{SELECT}{FILTERED}{order}");
     let rows = sqlx::query(sqlx::AssertSqlSafe(text))
@@ -414,6 +441,7 @@ async fn list(mut tx: Tx, tenant: &str, filter: &EventFilter, page: EventPage, l
         .bind(filter.code.as_deref())
         .bind(filter.ok.map(i64::from))
         .bind(filter.run_id.as_ref().map(RunId::as_str))
+        .bind(filter.sub.as_deref())
         .bind(filter.since.map_or(i64::MIN, Timestamp::as_micros))
         .bind(filter.until.map_or(i64::MAX, Timestamp::as_micros))
         .bind(i64::from(limit.clamp(1, EVENT_PAGE_MAX)))
@@ -453,6 +481,9 @@ fn read(row: &AnyRow) -> StoreResult<Event> {
         args_digest: row.try_get("args_digest")?,
         result_bytes: row.try_get("result_bytes")?,
         credential_kind: row.try_get("credential_kind")?,
+        sub: row.try_get("sub")?,
+        email: row.try_get("email")?,
+        client_id: row.try_get("client_id")?,
         note: row.try_get("note")?,
         writer: row.try_get("writer")?,
         seq: row.try_get("seq")?,

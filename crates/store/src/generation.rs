@@ -20,11 +20,29 @@ pub enum Topic {
     Secrets,
     /// Stored facts about servers changed.
     Servers,
+    /// Members, groups, roles or who answers for an agent changed.
+    Members,
+    /// Instructions were written, reverted or deleted.
+    Instructions,
+    /// Runs were started. Their end changes nothing that anybody keeps in memory.
+    Runs,
+    /// An agent that exists may act no longer, may act again, or became another type.
+    AgentStates,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: &'static [Self] = &[Self::Organisations, Self::Agents, Self::Keys, Self::Secrets, Self::Servers];
+    pub const ALL: &'static [Self] = &[
+        Self::Organisations,
+        Self::Agents,
+        Self::Keys,
+        Self::Secrets,
+        Self::Servers,
+        Self::Members,
+        Self::Instructions,
+        Self::Runs,
+        Self::AgentStates,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +51,10 @@ impl Topic {
             Self::Keys => "keys",
             Self::Secrets => "secrets",
             Self::Servers => "servers",
+            Self::Members => "members",
+            Self::Instructions => "instructions",
+            Self::Runs => "runs",
+            Self::AgentStates => "agent_states",
         }
     }
 }

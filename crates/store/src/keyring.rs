@@ -14,6 +14,7 @@ use data_encoding::HEXLOWER;
 use tokio::sync::Mutex;
 
 use crate::error::StoreResult;
+use crate::generation::Topic;
 use crate::key::{mac, mac_subject};
 use crate::scope::{PlatformScope, Principal, Scope};
 use crate::store::Store;
@@ -40,7 +41,7 @@ pub enum KeyRefusal {
     Revoked,
     /// Its time is over.
     Expired,
-    /// Its agent is disabled.
+    /// Its agent is disabled, or its member has left the organisation.
     Disabled,
     /// The copy in memory is too old to decide: await [`Keyring::refresh`] and ask again.
     Stale,
@@ -79,6 +80,8 @@ struct Inner {
     entries: ArcSwap<HashMap<[u8; 8], Arc<Entry>>>,
     /// Start of the last successful refresh, in microseconds.
     fresh_at: AtomicI64,
+    /// Counter of changes to agents at that time.
+    agent_states: AtomicI64,
     /// Refreshes begun so far, and the newest one that succeeded.
     begun: AtomicU64,
     succeeded: AtomicU64,
@@ -113,6 +116,7 @@ impl Keyring {
             store,
             entries: ArcSwap::default(),
             fresh_at: AtomicI64::new(i64::MIN),
+            agent_states: AtomicI64::new(0),
             begun: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             refresh,
@@ -148,6 +152,15 @@ impl Keyring {
         Ok(entry.scope.clone())
     }
 
+    /// The counter of changes to agents that exist ([`Topic::AgentStates`]), no older than [`KEYRING_AGE_MAX`]: what was found out about
+    /// an agent holds while it stays the same. Never waits.
+    ///
+    /// # Errors
+    /// [`KeyRefusal::Stale`] when it is older: await [`Keyring::refresh`] and ask again.
+    pub fn agent_states(&self, now: Timestamp) -> Result<i64, KeyRefusal> {
+        if self.stale(now) { Err(KeyRefusal::Stale) } else { Ok(self.0.agent_states.load(Ordering::Acquire)) }
+    }
+
     /// A clock that was set back makes the copy stale as well, until the next refresh.
     fn stale(&self, now: Timestamp) -> bool {
         let age = now.as_micros().saturating_sub(self.0.fresh_at.load(Ordering::Acquire)).unsigned_abs();
@@ -169,10 +182,15 @@ impl Keyring {
         }
         let number = inner.begun.fetch_add(1, Ordering::AcqRel) + 1;
         let begun_at = inner.store.now();
-        if let Some((generation, rows)) = keys_changed_since(&inner.store, &PlatformScope::system(), state.generation).await? {
+        let system = PlatformScope::system();
+        let newest = inner.store.generations(&system).await?;
+        let generation = newest.of(Topic::Keys);
+        if generation != state.generation {
+            let rows = keys_changed_since(&inner.store, &system, state.generation, generation).await?;
             self.take(rows, generation < state.generation);
             state.generation = generation;
         }
+        inner.agent_states.store(newest.of(Topic::AgentStates), Ordering::Release);
         inner.fresh_at.store(begun_at.as_micros(), Ordering::Release);
         inner.succeeded.store(number, Ordering::Release);
         if begun_at.since(state.uses_written_at) >= USE_WRITE_PERIOD {
@@ -239,8 +257,10 @@ impl Keyring {
 
 impl Entry {
     fn new(row: KeyRow, used_at: i64) -> Self {
-        let subject = mac_subject(&row.org, &row.agent_id, row.key_id);
-        let principal = Principal { agent_id: row.agent_id, agent_type: row.agent_type, key_id: Some(row.key_id) };
+        let subject = mac_subject(&row.org, &row.agent_id, row.sub.as_ref(), row.key_id);
+        let (sub, email) = (row.sub, row.email.map(Into::into));
+        let principal =
+            Principal { agent_id: row.agent_id, agent_type: row.agent_type, key_id: Some(row.key_id), sub, email, claims: None };
         let written = row.last_used_at.map_or(i64::MIN, Timestamp::as_micros);
         Self {
             scope: Scope::new(row.org, principal),

@@ -10,11 +10,16 @@ mod database;
 mod dialect;
 mod error;
 pub mod event;
+mod feedback;
 mod generation;
+mod group;
 mod handle;
+mod idempotency;
+mod instruction;
 mod key;
 mod keyring;
 pub mod ledger;
+mod member;
 mod memory;
 mod migrate;
 mod migrations;
@@ -23,6 +28,7 @@ mod pool;
 mod rate;
 mod rls;
 mod root_key;
+mod run;
 mod scope;
 mod seal;
 mod sealed_keys;
@@ -32,28 +38,45 @@ mod session;
 mod store;
 mod system;
 mod token;
+mod token_agent;
 mod vault;
 
-pub use agent::{Agent, Agents};
+pub use agent::{Agent, AgentChange, AgentOwner, Agents};
 pub use database::DatabaseUrl;
 pub use dialect::{Dialect, LOCK_WAIT};
 pub use error::{StoreError, StoreErrorKind, StoreResult};
+pub use feedback::{
+    FEEDBACK_PAGE_MAX, FEEDBACK_PER_ORG_MAX, FEEDBACK_PRUNED_MAX, Feedback, FeedbackFilter, FeedbackSource, FeedbackStamp, Feedbacks,
+    RESOLUTION_CHARS_MAX, Resolved,
+};
 pub use generation::{Generations, Topic};
+pub use group::{GROUPS_PER_ORG_MAX, Group, GroupMember, Groups};
 pub use handle::HANDLE_BYTES_MAX;
+pub use idempotency::{Claim, IDEMPOTENCY_KEPT, IDEMPOTENCY_ROWS_PER_ORG_MAX, Idempotency, Named};
+pub use instruction::{
+    INSTRUCTION_LAYERS_MAX, INSTRUCTION_PAGE_MAX, INSTRUCTIONS_PER_ORG_MAX, Instruction, InstructionEntry, InstructionPut,
+    InstructionRevert, Instructions, REVISION_PAGE_MAX, Revision, SavedInstruction,
+};
 pub use key::{CreatedKey, KeyInfo, Keys, LIVE_KEYS_PER_ORG_MAX, NewKey};
 pub use keyring::{KEYRING_AGE_MAX, KeyRefusal, Keyring};
+pub use member::{MEMBERS_PER_ORG_MAX, Member, Members, PlatformAdmin};
 pub use memory::Memory;
 pub use migrate::{Migrate, MigrateReport, apply as apply_migrations, grant as grant_role};
 pub use org::{Organisation, Orgs, PAGE_ROWS_MAX};
 pub use rate::{Rates, Settled, Share, Taken, Want};
 pub use root_key::RootKeySource;
-pub use scope::{OrgScope, PlatformScope, Principal, Scope, Tenant};
+pub use run::{
+    Attributed, Attribution, FINISH_REASON_CHARS_MAX, FinishedRun, Finisher, FrozenDoctrine, NewRun, OPEN_RUNS_PER_OWNER_MAX,
+    PRUNED_ROWS_MAX, PRUNED_RUNS_MAX, PrunedRuns, RUN_PAGE_MAX, Run, RunFilter, RunStart, Runs, TOUCH_PERIOD, Whereabouts,
+};
+pub use scope::{OrgScope, PlatformScope, Principal, Scope, Tenant, TokenClaims};
 pub use sealed_keys::{AuditKey, CheckpointKey};
 pub use secret::{SECRET_BYTES_MAX, SecretInfo, Secrets};
 pub use server::{PROBE_BYTES_MAX, ServerProbe, Servers};
 pub use session::{NewSession, SESSIONS_PER_AGENT_MAX, SUBSCRIPTIONS_PER_SESSION_MAX, Session, SessionState, Sessions};
 pub use store::{OpenOptions, Store};
 pub use token::same_secret;
+pub use token_agent::{AgentRefusal, TokenAgent};
 
 #[cfg(test)]
 mod tests {

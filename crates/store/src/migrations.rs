@@ -27,6 +27,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_session_state"),
     migration!(4, "0004_module_memory"),
     migration!(5, "0005_rate_counters"),
+    migration!(6, "0006_people"),
+    migration!(7, "0007_instructions"),
+    migration!(8, "0008_idempotency"),
 ];
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::{StoreError, StoreErrorKind, StoreResult};
 const TENANT_RULE: &str = "(tenant_id = current_setting('app.tenant'::text, true))";
 const PLATFORM_READ_RULE: &str = "(current_setting('app.platform'::text, true) = 'keys'::text)";
 /// Tables that the key look-up may read across organisations.
-const PLATFORM_READ_TABLES: &[&str] = &["agents", "api_keys"];
+const PLATFORM_READ_TABLES: &[&str] = &["agents", "api_keys", "memberships"];
 
 const ROLE: &str =
     "SELECT CASE WHEN rolsuper OR rolbypassrls THEN 1 ELSE 0 END AS bypasses FROM pg_catalog.pg_roles WHERE rolname = current_user";

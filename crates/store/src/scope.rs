@@ -1,11 +1,11 @@
 //! Who acts, and inside which organisation. The constructors are private to this crate: a [`Scope`] is made only by
-//! [`Keyring::verify`](crate::Keyring::verify) and [`Store::launch`](crate::Store::launch), so code that holds one is past
-//! authentication (security reference section 13).
+//! [`Keyring::verify`](crate::Keyring::verify), [`Store::admit`](crate::Store::admit) and [`Store::launch`](crate::Store::launch), so
+//! code that holds one is past authentication (security reference section 13).
 
 use std::fmt;
 use std::sync::Arc;
 
-use bailiwick_model::{AgentId, AgentType, KeyId, OrgId};
+use bailiwick_model::{AgentId, AgentType, GroupId, KeyId, OrgId, Role, Subject};
 
 use crate::error::{StoreError, StoreResult};
 
@@ -21,6 +21,23 @@ pub struct Principal {
     pub agent_type: AgentType,
     /// The API key that was presented.
     pub key_id: Option<KeyId>,
+    /// The member for whom it acts; `None` for an agent that acts by itself.
+    pub sub: Option<Subject>,
+    /// How the organisation reaches that member, for records; never used for a decision.
+    pub email: Option<Box<str>>,
+    /// What the issuer of a token says of him; `None` when no token was presented.
+    pub claims: Option<TokenClaims>,
+}
+
+/// What a verified token says of its subject beside his name, as far as its issuer may say so here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenClaims {
+    /// The OAuth client that asked for the token. Tells a person's programs apart.
+    pub client_id: Option<Box<str>>,
+    /// His role. It counts before that of his membership.
+    pub role: Option<Role>,
+    /// Groups that he is a plain member of, as far as the organisation has them.
+    pub groups: Vec<GroupId>,
 }
 
 /// An authenticated principal inside its organisation. A clone costs one atomic increment.
@@ -61,6 +78,13 @@ impl Scope {
     pub fn agent_type(&self) -> &AgentType {
         &self.0.principal.agent_type
     }
+
+    /// The same principal administering its organisation. Whoever asks for it must have checked the standing
+    /// ([`Members::standing`](crate::Members::standing)) before.
+    #[must_use]
+    pub fn operator(&self) -> OrgScope {
+        OrgScope { org: self.org().clone(), actor: Tenant::actor(self).into() }
+    }
 }
 
 impl fmt::Debug for Scope {
@@ -86,6 +110,11 @@ impl PlatformScope {
             ));
         }
         Ok(Self { actor: actor.into() })
+    }
+
+    /// A person of `org` who may act above organisations; both names stand beside what he does.
+    pub(crate) fn of_person(org: &OrgId, sub: &Subject) -> Self {
+        Self { actor: format!("{org}/{sub}").into() }
     }
 
     /// What background work inside the store itself acts as.
@@ -133,7 +162,7 @@ impl Tenant for Scope {
     }
 
     fn actor(&self) -> &str {
-        self.0.principal.agent_id.as_str()
+        self.0.principal.sub.as_ref().map_or(self.0.principal.agent_id.as_str(), Subject::as_str)
     }
 }
 

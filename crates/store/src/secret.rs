@@ -3,6 +3,7 @@
 use bailiwick_model::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use crate::error::{StoreError, StoreResult};
 use crate::generation::{Topic, bump};
@@ -50,11 +51,21 @@ impl Secrets<'_> {
     /// `Invalid` for a bad name or an empty or too large value, `Sealed` without the root key, `Conflict` when the organisation does
     /// not exist.
     pub async fn put(&self, scope: &OrgScope, name: &str, value: &SecretString) -> StoreResult<i64> {
+        self.put_if(scope, name, value, None).await
+    }
+
+    /// The same, if the present version is `expected`, when one is given.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put); `Outdated` when the version is another, or there is none.
+    pub async fn put_if(&self, scope: &OrgScope, name: &str, value: &SecretString, expected: Option<i64>) -> StoreResult<i64> {
         check(name, value)?;
         let store = self.0;
         let mut tx = store.write(scope).await?;
         let (tenant_key, key) = store.tenant_key_for_sealing(&mut tx, scope.org()).await?;
-        let version = newest_version(&mut tx, scope, name).await? + 1;
+        let present = newest_version(&mut tx, scope, name).await?;
+        check_version(present, expected)?;
+        let version = present + 1;
         let place = place(scope, name, version);
         let envelope = seal_value(&key, &place, value.expose_secret().as_bytes(), store.random())?;
         let statement = "INSERT INTO secrets (tenant_id, name, version, tenant_key, data_key, sealed, created_at, updated_at, updated_by) \
@@ -100,6 +111,17 @@ impl Secrets<'_> {
         Ok(SecretString::from(text))
     }
 
+    /// Name and dates of one secret, never its value.
+    ///
+    /// # Errors
+    /// `NotFound`, also for a secret of another organisation.
+    pub async fn info(&self, tenant: &impl Tenant, name: &str) -> StoreResult<SecretInfo> {
+        let statement = "SELECT name, version, created_at, updated_at, updated_by FROM secrets WHERE tenant_id = $1 AND name = $2";
+        let mut tx = self.0.read(tenant).await?;
+        let row = sqlx::query(statement).bind(tenant.org().as_str()).bind(name).fetch_optional(tx.connection()).await?;
+        row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::not_found("the secret"))
+    }
+
     /// One page of names and dates, never values, those after `after` (empty: from the beginning), at most [`PAGE_ROWS_MAX`].
     ///
     /// # Errors
@@ -110,17 +132,7 @@ impl Secrets<'_> {
         let mut tx = self.0.read(tenant).await?;
         let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(after).bind(PAGE_ROWS_MAX);
         let rows = query.fetch_all(tx.connection()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SecretInfo {
-                    name: row.try_get("name")?,
-                    version: row.try_get("version")?,
-                    created_at: Timestamp::from_micros(row.try_get("created_at")?),
-                    updated_at: Timestamp::from_micros(row.try_get("updated_at")?),
-                    updated_by: row.try_get("updated_by")?,
-                })
-            })
-            .collect()
+        rows.iter().map(read).collect()
     }
 
     /// Deletes a secret. Works without the root key.
@@ -128,7 +140,19 @@ impl Secrets<'_> {
     /// # Errors
     /// `NotFound`, also for a secret of another organisation.
     pub async fn delete(&self, scope: &OrgScope, name: &str) -> StoreResult<()> {
+        self.delete_if(scope, name, None).await
+    }
+
+    /// The same, if the present version is `expected`, when one is given.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete); `Outdated` when the version is another.
+    pub async fn delete_if(&self, scope: &OrgScope, name: &str, expected: Option<i64>) -> StoreResult<()> {
         let mut tx = self.0.write(scope).await?;
+        let present = newest_version(&mut tx, scope, name).await?;
+        if present > 0 {
+            check_version(present, expected)?;
+        }
         let query = sqlx::query("DELETE FROM secrets WHERE tenant_id = $1 AND name = $2").bind(scope.org().as_str()).bind(name);
         if query.execute(tx.connection()).await?.rows_affected() == 0 {
             return Err(StoreError::not_found("the secret"));
@@ -145,6 +169,24 @@ fn place<'a>(tenant: &'a impl Tenant, name: &'a str, version: i64) -> Place<'a> 
 async fn newest_version(tx: &mut Tx, tenant: &impl Tenant, name: &str) -> StoreResult<i64> {
     let query = sqlx::query("SELECT version FROM secrets WHERE tenant_id = $1 AND name = $2").bind(tenant.org().as_str()).bind(name);
     query.fetch_optional(tx.connection()).await?.map_or(Ok(0), |row| Ok(row.try_get(0)?))
+}
+
+fn check_version(present: i64, expected: Option<i64>) -> StoreResult<()> {
+    if expected.is_none_or(|expected| expected == present) {
+        return Ok(());
+    }
+    let message = format!("the secret has version {present} by now");
+    Err(StoreError::new(crate::StoreErrorKind::Outdated, message, "look what was changed, and by whom, before changing it again"))
+}
+
+fn read(row: &AnyRow) -> StoreResult<SecretInfo> {
+    Ok(SecretInfo {
+        name: row.try_get("name")?,
+        version: row.try_get("version")?,
+        created_at: Timestamp::from_micros(row.try_get("created_at")?),
+        updated_at: Timestamp::from_micros(row.try_get("updated_at")?),
+        updated_by: row.try_get("updated_by")?,
+    })
 }
 
 fn check(name: &str, value: &SecretString) -> StoreResult<()> {

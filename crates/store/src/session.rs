@@ -64,7 +64,7 @@ pub struct SessionState {
     pub subscriptions: Vec<String>,
 }
 
-type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 #[derive(Default)]
 pub(crate) struct SessionCache(Mutex<HashMap<(OrgId, Digest), Cached>>);
@@ -296,7 +296,7 @@ fn own(scope: &Scope, session: Arc<Session>) -> Option<Arc<Session>> {
     (session.agent_id == *scope.agent_id()).then_some(session)
 }
 
-fn id_digest(id: &str) -> Digest {
+pub(crate) fn id_digest(id: &str) -> Digest {
     digest(&SHA256, id.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default()
 }
 

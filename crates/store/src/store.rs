@@ -15,6 +15,7 @@ use crate::migrate::{self, Migrate};
 use crate::pool::{self, Pools};
 use crate::rls;
 use crate::root_key::RootKeySource;
+use crate::run::RunCache;
 use crate::scope::{PlatformScope, Tenant};
 use crate::sealed_keys::SealedKeyCache;
 use crate::session::SessionCache;
@@ -47,6 +48,7 @@ pub(crate) struct Inner {
     warnings: Vec<String>,
     pub(crate) sealed_keys: SealedKeyCache,
     pub(crate) sessions: SessionCache,
+    pub(crate) runs: RunCache,
     index_file: Option<Arc<IndexFile>>,
 }
 
@@ -66,9 +68,9 @@ impl Store {
         closed?;
         let pools = Pools::new(&options.database)?;
         let OpenOptions { database, clock, random, .. } = options;
-        let (sealed_keys, sessions) = (SealedKeyCache::default(), SessionCache::default());
+        let (sealed_keys, sessions, runs) = (SealedKeyCache::default(), SessionCache::default(), RunCache::default());
         let index_file = IndexFile::of(&database);
-        Ok(Self(Arc::new(Inner { database, pools, clock, random, vault, warnings, sealed_keys, sessions, index_file })))
+        Ok(Self(Arc::new(Inner { database, pools, clock, random, vault, warnings, sealed_keys, sessions, runs, index_file })))
     }
 
     /// What the operator should hear once, at start.

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | an MCP server that does what the test says and writes down what arrived | [`upstream::FakeUpstream`], [`upstream::StdioUpstream`] |
 //! | an HTTP service that keeps every byte it receives | [`service::FakeService`] |
+//! | a Grafana or an InfluxDB with state, for that service to answer as | [`grafana::Grafana`], [`influxdb::Influx`] |
+//! | Flux literals as the language reads them | [`flux`] |
 //! | the program `bailiwick` as a child process, to be killed and restarted | [`app::App`] |
 //! | a client that checks every answer against the rules of its era | [`client::Client`] |
 //! | time and randomness under control | [`time::ManualClock`], [`time::SeededRandom`] |
@@ -21,6 +23,9 @@
 
 pub mod app;
 pub mod client;
+pub mod flux;
+pub mod grafana;
+pub mod influxdb;
 pub mod needs;
 pub mod place;
 pub mod postgres;

@@ -1,6 +1,6 @@
 //! What the tools say of themselves. Models choose tools by these words.
 
-use bailiwick_modules::{Access, Hints, ToolSpec, schema};
+use bailiwick_modules::{Access, ContentTrust, Hints, ToolSpec, schema};
 use serde_json::{Value, json};
 
 /// Longest time to live: a hundred years.
@@ -64,7 +64,7 @@ fn set_key() -> ToolSpec {
         ),
         output_schema: Some(schema::wrapped(schema::property("boolean", "Always true; a refusal is an error.", json!({ "const": true })))),
         access: Access::Write,
-        hints: Hints { destructive: true, idempotent: true, open_world: false },
+        hints: Hints { destructive: true, idempotent: true, open_world: false, content: ContentTrust::Trusted },
     }
 }
 
@@ -76,6 +76,6 @@ fn delete_key() -> ToolSpec {
         input_schema: schema::object(&[key()], &["key"]),
         output_schema: Some(schema::wrapped(schema::property("boolean", "Whether the key existed.", json!({})))),
         access: Access::Write,
-        hints: Hints { destructive: true, idempotent: false, open_world: false },
+        hints: Hints { destructive: true, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }

@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bailiwick_model::KeyId;
-use bailiwick_store::{KeyRefusal, Scope};
+use bailiwick_model::{GroupId, KeyId};
+use bailiwick_store::{KeyRefusal, Scope, TokenAgent, TokenClaims};
 use http::{HeaderMap, header};
 
 use crate::bailiwick::Bailiwick;
 use crate::fault::HttpFault;
 use crate::gateway::Gateway;
+use crate::house::Identity;
 use crate::lock::SharedLock;
+use crate::tokens::{Fingerprint, Reason, Refusal, Tokens, Verified};
 
 /// Longest credential that is looked at.
 const CREDENTIAL_BYTES_MAX: usize = 8 << 10;
-/// Callers held ready at once.
+/// Callers of each kind of credential held ready at once.
 const CALLERS_MAX: usize = 10_000;
+/// What the text of every API key begins with; no token of base64url and dots in which a JSON object comes first does.
+const KEY_PREFIX: &str = "bw_";
 
 /// An authenticated caller with its bailiwick; made only here.
 pub struct Caller {
@@ -33,15 +37,59 @@ impl Caller {
     }
 }
 
-/// HTTP: exactly one credential in `Authorization`, an API key or the only agent's token; with `auth: none` (loopback only) the configured
-/// agent.
-pub(crate) async fn http(gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Caller>, HttpFault> {
-    let scope = match (gateway.single(), gateway.open_agent()) {
-        (Some(single), _) => single.admit(bearer(headers)?).cloned().ok_or_else(|| invalid("the token is not valid"))?,
-        (None, Some(scope)) => scope.clone(),
-        (None, None) => by_key(gateway, bearer(headers)?).await?,
+/// What an HTTP request brings to prove who sent it.
+#[derive(Clone, Copy)]
+pub(crate) struct Presented<'r> {
+    pub(crate) headers: &'r HeaderMap,
+    /// Looked at only to refuse what must not be there.
+    pub(crate) query: Option<&'r str>,
+    /// The server to whose own endpoint the request came.
+    pub(crate) server: Option<&'r str>,
+}
+
+/// HTTP: exactly one credential in `Authorization`, an API key, a token of a configured issuer, or the only agent's token; with
+/// `auth: none` (loopback only) the configured agent.
+pub(crate) async fn http(gateway: &Gateway, presented: Presented<'_>) -> Result<Arc<Caller>, HttpFault> {
+    let found = credential(gateway, presented).await;
+    found.map_err(|fault| match gateway.tokens() {
+        Some(tokens) => fault.pointing_to(tokens.resource(), presented.server),
+        None => fault,
+    })
+}
+
+async fn credential(gateway: &Gateway, presented: Presented<'_>) -> Result<Arc<Caller>, HttpFault> {
+    none_in_query(presented.query)?;
+    let scope = match (gateway.single(), gateway.open_agent(), gateway.tokens()) {
+        (Some(single), ..) => single.admit(bearer(presented.headers)?).cloned().ok_or_else(|| invalid("the token is not valid"))?,
+        (None, Some(scope), _) => scope.clone(),
+        (None, None, tokens) => {
+            let token = bearer(presented.headers)?;
+            match tokens {
+                Some(tokens) if !token.starts_with(KEY_PREFIX) => return by_token(gateway, tokens, token, presented.server).await,
+                _ => by_key(gateway, token).await?,
+            }
+        }
     };
     caller(gateway, scope).await.map_err(HttpFault::unavailable)
+}
+
+/// A query stands in histories and logs of others, so a credential in it is refused even when it is a good one (RFC 9700 section 4.3.2).
+fn none_in_query(query: Option<&str>) -> Result<(), HttpFault> {
+    let Some(query) = query else { return Ok(()) };
+    if !url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name.eq_ignore_ascii_case("access_token")) {
+        return Ok(());
+    }
+    Err(HttpFault::new(
+        http::StatusCode::BAD_REQUEST,
+        "a token in the query",
+        "send it in the `Authorization` header, and replace it: it may be in a log",
+    ))
+}
+
+/// The management API: an API key, and nothing of what the caller may call.
+pub(crate) async fn manager(gateway: &Gateway, headers: &HeaderMap, query: Option<&str>) -> Result<Scope, HttpFault> {
+    none_in_query(query)?;
+    by_key(gateway, bearer(headers)?).await
 }
 
 /// stdio: the identity comes from the launch configuration.
@@ -57,32 +105,45 @@ async fn caller(gateway: &Gateway, scope: Scope) -> Result<Arc<Caller>, String> 
     Ok(gateway.callers().put(Arc::new(Caller { scope, bailiwick })))
 }
 
-/// Callers by key, so that a call of a known key builds nothing anew. Keys are verified before this is asked.
+/// Callers by credential, so that a call of a known one builds nothing anew. Credentials are verified before this is asked.
 #[derive(Default)]
-pub(crate) struct Callers(SharedLock<HashMap<KeyId, Arc<Caller>>>);
+pub(crate) struct Callers {
+    by_key: SharedLock<HashMap<KeyId, Arc<Caller>>>,
+    by_token: SharedLock<HashMap<Fingerprint, (i64, Arc<Caller>)>>,
+}
 
 impl Callers {
     fn get(&self, scope: &Scope) -> Option<Arc<Caller>> {
-        let known = self.0.read().get(&scope.principal().key_id?)?.clone();
+        let known = self.by_key.read().get(&scope.principal().key_id?)?.clone();
         (known.scope == *scope).then_some(known)
     }
 
     fn put(&self, caller: Arc<Caller>) -> Arc<Caller> {
         if let Some(key) = caller.scope.principal().key_id {
-            let mut known = self.0.write();
-            // Filling it again is cheap; what counts is the bound.
-            if known.len() >= CALLERS_MAX {
-                known.clear();
-            }
-            known.insert(key, caller.clone());
+            insert(&self.by_key, key, caller.clone());
         }
         caller
     }
+
+    /// The caller of a token; `states` is the counter of changes to agents, at which it was admitted.
+    fn of_token(&self, token: &Fingerprint, states: i64) -> Option<Arc<Caller>> {
+        let known = self.by_token.read();
+        known.get(token).filter(|(admitted, _)| *admitted == states).map(|(_, caller)| caller.clone())
+    }
+}
+
+fn insert<K: Eq + std::hash::Hash, V>(known: &SharedLock<HashMap<K, V>>, key: K, value: V) {
+    let mut known = known.write();
+    // Filling it again is cheap; what counts is the bound.
+    if known.len() >= CALLERS_MAX {
+        known.clear();
+    }
+    known.insert(key, value);
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, HttpFault> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = given.next() else { return Err(HttpFault::unauthorized("no credential", "Bearer")) };
+    let Some(value) = given.next() else { return Err(HttpFault::unauthorized("no credential", None)) };
     if given.next().is_some() {
         return Err(HttpFault::new(http::StatusCode::BAD_REQUEST, "more than one credential", "send one `Authorization` header"));
     }
@@ -116,6 +177,80 @@ async fn by_key(gateway: &Gateway, token: &str) -> Result<Scope, HttpFault> {
     })
 }
 
+/// A token of an issuer. One that was verified a moment ago, of an agent that nothing has happened to since, costs a digest and two
+/// look-ups.
+async fn by_token(gateway: &Gateway, tokens: &Tokens, token: &str, server: Option<&str>) -> Result<Arc<Caller>, HttpFault> {
+    let fingerprint = Fingerprint::of(token);
+    let (verified, states) = match (tokens.known(&fingerprint, gateway.now()), gateway.keyring().agent_states(gateway.now())) {
+        (Some(verified), Ok(states)) => (verified, states),
+        _ => Box::pin(verify(gateway, tokens, token, fingerprint)).await?,
+    };
+    if !verified.reach.covers(server) {
+        return Err(refused(Reason::EndpointWrong, fingerprint));
+    }
+    match gateway.callers().of_token(&fingerprint, states) {
+        Some(caller) => Ok(caller),
+        None => Box::pin(admit(gateway, &verified, states)).await,
+    }
+}
+
+/// The counter is read before the agent is: what happens to the agent in between makes the answer old at once.
+async fn verify(gateway: &Gateway, tokens: &Tokens, token: &str, fingerprint: Fingerprint) -> Result<(Arc<Verified>, i64), HttpFault> {
+    let verified = match tokens.known(&fingerprint, gateway.now()) {
+        Some(verified) => verified,
+        None => tokens.verify(token, fingerprint, gateway.now()).await.map_err(|refusal| HttpFault::refused_token(&refusal))?,
+    };
+    if let Ok(states) = gateway.keyring().agent_states(gateway.now()) {
+        return Ok((verified, states));
+    }
+    let unavailable = || HttpFault::unavailable("agents cannot be checked at the moment");
+    gateway.keyring().refresh().await.map_err(|_| unavailable())?;
+    let states = gateway.keyring().agent_states(gateway.now()).map_err(|_| unavailable())?;
+    Ok((verified, states))
+}
+
+/// The one place where a verified token becomes a scope.
+async fn admit(gateway: &Gateway, verified: &Verified, states: i64) -> Result<Arc<Caller>, HttpFault> {
+    // Tokens do not fill the table of agents with types that nobody can be.
+    if !gateway.agents().has_type(&verified.agent_type) {
+        return Err(refused(Reason::AgentTypeUnknown, verified.fingerprint));
+    }
+    let claims = TokenClaims {
+        client_id: verified.client_id.as_deref().map(Into::into),
+        role: verified.role,
+        // A name that no group of ours can have is no group of ours.
+        groups: verified.groups.iter().filter_map(|group| GroupId::parse(group).ok()).collect(),
+    };
+    let who = Identity {
+        sub: Some(verified.subject.clone()),
+        email: verified.email.clone(),
+        agent_id: verified.agent_id.clone(),
+        agent_type: verified.agent_type.clone(),
+    };
+    let org =
+        gateway.org_of(&who, &verified.org).await.map_err(|_| HttpFault::unavailable("organisations cannot be told at the moment"))?;
+    let org = org.ok_or_else(|| refused(Reason::OrgRefused, verified.fingerprint))?;
+    let agent = TokenAgent {
+        org: &org,
+        agent_id: &verified.agent_id,
+        agent_type: &verified.agent_type,
+        sub: &verified.subject,
+        email: verified.email.as_deref(),
+        claims: &claims,
+        create: verified.create_agent,
+    };
+    let admitted = gateway.store().admit(agent).await;
+    let admitted = admitted.map_err(|_| HttpFault::unavailable("agents cannot be checked at the moment"))?;
+    let scope = admitted.map_err(|refusal| refused(Reason::Agent(refusal), verified.fingerprint))?;
+    let caller = caller(gateway, scope).await.map_err(HttpFault::unavailable)?;
+    insert(&gateway.callers().by_token, verified.fingerprint, (states, caller.clone()));
+    Ok(caller)
+}
+
+fn refused(reason: Reason, fingerprint: Fingerprint) -> HttpFault {
+    HttpFault::refused_token(&Refusal { reason, fingerprint, scopes: Vec::new() })
+}
+
 fn invalid(message: &'static str) -> HttpFault {
-    HttpFault::unauthorized(message, "Bearer error=\"invalid_token\"")
+    HttpFault::unauthorized(message, Some("invalid_token"))
 }

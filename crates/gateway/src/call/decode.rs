@@ -6,13 +6,14 @@ use std::time::Instant;
 use bailiwick_mcp::client::{Cancel, Event};
 use bailiwick_mcp::meta::LogLevel;
 use bailiwick_mcp::{Era, Id, Json, RequestMeta, RpcError, error, method};
+use bailiwick_model::run::RunSource;
 use bailiwick_model::{EventId, RunId, Timestamp};
 use http::HeaderMap;
 use tokio::sync::mpsc;
 
 use super::ask_back::Askable;
 use super::authenticate::Caller;
-use crate::asked::Asked;
+use crate::asked::{Asked, Conversation};
 use crate::bailiwick::Lens;
 use crate::filters::Hit;
 use crate::product::META_RUN_ID;
@@ -89,6 +90,10 @@ pub(crate) struct Story {
     /// How an older client is asked.
     pub(crate) askable: Option<Askable>,
     pub(crate) run: Option<RunId>,
+    /// How the run was found.
+    pub(crate) run_source: Option<RunSource>,
+    /// The older revisions' conversation that it belongs to: where a stack of runs is kept.
+    pub(crate) session: Option<Box<str>>,
     pub(crate) trace_id: Option<Box<str>>,
     /// The request's headers, only when an `Mcp-Param-*` is among them or the era demands the check.
     pub(crate) param_headers: Option<HeaderMap>,
@@ -128,7 +133,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(super) fn into_story(self) -> Story {
+    pub(crate) fn into_story(self) -> Story {
         self.story
     }
 }
@@ -154,7 +159,12 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
     };
     let run = run_id(&asked.meta)?;
     let trace_id = asked.meta.traceparent.as_deref().and_then(trace_id);
-    let Asked { caller, id, era, lens, meta, log, param_headers, cancel, events, askable, began, .. } = asked;
+    let Asked { caller, id, era, lens, meta, log, param_headers, cancel, events, askable, began, conversation, .. } = asked;
+    let session = match conversation {
+        Conversation::Session(id) => Some(id),
+        Conversation::Pipe(peer) if era == Era::Legacy => Some(peer.session().into()),
+        Conversation::Pipe(_) | Conversation::None => None,
+    };
     let capabilities = meta.client_capabilities.filter(|_| era == Era::Modern);
     let story = Story {
         event,
@@ -172,7 +182,9 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         capabilities,
         log,
         askable,
+        run_source: run.as_ref().map(|_| RunSource::Explicit),
         run,
+        session,
         trace_id,
         param_headers,
         cancel,

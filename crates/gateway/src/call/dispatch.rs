@@ -15,6 +15,7 @@ use super::decode::{Story, Subject};
 use super::record::{Held, Recorded};
 use crate::catalog::{Origin, Tool};
 use crate::gateway::Gateway;
+use crate::house::{self, HouseTool};
 use crate::refusal::Refusal;
 use crate::servers::Server;
 
@@ -49,12 +50,28 @@ impl Dispatched {
 
 /// Does it. Secrets are lent inside the connection that sends them; nothing here holds one.
 pub(crate) async fn dispatch(gateway: &Gateway, call: Recorded) -> Dispatched {
-    let (story, tool, held) = call.into_parts();
+    let (mut story, tool, held) = call.into_parts();
     let raw = match tool.origin() {
         Origin::Module { module, tool: name, .. } => to_module(module.as_ref(), name, &story, gateway.limits().module_deadline).await,
+        Origin::House { tool, .. } => to_house(gateway, *tool, &mut story).await,
         Origin::Server { server, tool: name, .. } => to_server(gateway, server, name, &tool, &story).await,
     };
     Dispatched { story, tool, held, raw }
+}
+
+async fn to_house(gateway: &Gateway, tool: HouseTool, story: &mut Story) -> Raw {
+    let limit = gateway.limits().module_deadline;
+    let cancel = story.cancel.clone();
+    let done = tokio::select! {
+        biased;
+        () = cancel.cancelled() => return Raw::Failed(cancelled_by_caller()),
+        done = tokio::time::timeout(limit, Box::pin(house::call(gateway, tool, story))) => done,
+    };
+    match done {
+        Ok(Ok(output)) => Raw::Module(output),
+        Ok(Err(refusal)) => Raw::Failed(refusal),
+        Err(_) => Raw::Failed(too_slow(limit)),
+    }
 }
 
 async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Duration) -> Raw {

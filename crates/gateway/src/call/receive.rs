@@ -33,6 +33,16 @@ impl<B> Received<B> {
     pub(crate) fn method(&self) -> &Method {
         &self.head.method
     }
+
+    /// What follows the `?` of the request.
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.head.uri.query()
+    }
+
+    /// Lowers the limit of the body.
+    pub(crate) fn limit_body(&mut self, max: usize) {
+        self.body_max = self.body_max.min(max);
+    }
 }
 
 /// Checks Host and Origin. Comes before authentication, so that a web page cannot even try a credential.

@@ -18,7 +18,7 @@ use super::decode::{Story, Subject};
 use super::encode::Answer;
 use super::inspect::{Ending, Inspected};
 use super::record_values::Line;
-pub(crate) use super::record_values::Status;
+pub(crate) use super::record_values::{Status, row};
 use super::refused::{Refused, Stopped, Verdict};
 use super::task;
 use crate::catalog::Tool;

@@ -131,6 +131,10 @@ struct Record<'r> {
     agent_type: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'r str>,
     tool: &'r str,
     /// What was asked, when it was no tool call.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +220,8 @@ impl<'s> Line<'s> {
             agent: scope.agent_id().as_str(),
             agent_type: scope.agent_type().as_str(),
             key: scope.principal().key_id.map(|id| id.to_string()),
+            sub: scope.principal().sub.as_ref().map(bailiwick_model::Subject::as_str),
+            client: client(story),
             tool: if story.names_uri() || story.subject.is_task() { tool.map_or("", |t| &**t.source()) } else { story.shown_name() },
             method: (story.subject != Subject::Tool).then(|| story.subject.method()),
             uri: story.names_uri().then(|| hash(key, story.name.as_bytes())),
@@ -252,22 +258,37 @@ impl<'s> Line<'s> {
             error: status.reason().map(redact::readable_error),
             duration_ms: Some(u32::try_from(micros(story) / 1000).unwrap_or(u32::MAX)),
             run_id: story.run.clone(),
-            run_source: story.run.is_some().then_some("explicit".into()),
+            run_source: story.run_source.map(|source| source.as_str().into()),
             trace_id: story.trace_id.as_deref().map(Into::into),
             args: self.readable_args().map(|text| mask.clean_text(&text).into_owned()),
             result_bytes: status.result_bytes().map(|bytes| bytes as u64),
+            client_id: client(story).map(str::to_owned),
             note: story.hits.last().map(|hit| hit.event),
             ..row
         }
     }
 
-    /// The arguments for the eyes of operators: sensitive members and patterns redacted, cut; nothing, when the manifest says so.
+    /// The arguments for the eyes of operators: sensitive members and patterns redacted, cut; nothing, when the manifest says so or a
+    /// rule about arguments blocks the call.
     fn readable_args(&self) -> Option<String> {
         let Self { story, tool } = self;
+        if story.hits.iter().any(|hit| hit.event == "argument_filter_blocked") {
+            return None;
+        }
         let sensitive = tool.map_or(&[][..], |t| t.sensitive());
         let members = story.arguments.members().map(|(name, value)| (name, value.bytes().clone()));
         story.caller.bailiwick().manifest().audit.log_args.then(|| redact::readable_args(members, sensitive)).flatten()
     }
+}
+
+/// The readable row of a call, for whoever hears of calls beside the ledger.
+pub(crate) fn row(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status: &Status) -> EventRow {
+    Line::of(story, tool).row(mask, status)
+}
+
+/// The client that the token names.
+fn client(story: &Story) -> Option<&str> {
+    story.caller.scope().principal().claims.as_ref()?.client_id.as_deref()
 }
 
 fn micros(story: &Story) -> u64 {

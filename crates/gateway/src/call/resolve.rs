@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::decode::{Call, Story, Subject};
+use super::decode::{Story, Subject};
 use super::refused::{Refused, Verdict};
 use super::task;
 use crate::catalog::Tool;
+use crate::house::Attributed;
 
 /// A call whose tool exists in the agent's view.
 pub(crate) struct Resolved {
@@ -20,7 +21,7 @@ impl Resolved {
 }
 
 /// Looks the name up. What does not exist, is hidden or belongs to somebody else is absent in the same way.
-pub(crate) async fn resolve(request: Call) -> Result<Resolved, Refused> {
+pub(crate) async fn resolve(request: Attributed) -> Result<Resolved, Refused> {
     let mut story = request.into_story();
     let view = story.caller.bailiwick().view(&story.lens).await;
     if story.subject.is_task() && !task::declared(&story) {

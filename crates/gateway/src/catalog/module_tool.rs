@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use bailiwick_contract::Risk;
+use bailiwick_contract::{Contract, Risk};
 use bailiwick_mcp::Json;
 use bailiwick_mcp::encode::legacy_tool;
 use bailiwick_model::name::module_tool_name;
 use bailiwick_model::policy::Kind;
 use bailiwick_modules::{Access, ToolModule, ToolSpec};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Origin, Tool};
 use crate::limits::Places;
@@ -21,23 +21,8 @@ pub(crate) fn module_tools(key: &Arc<str>, module: &Arc<dyn ToolModule>, places:
 
 fn tool(key: &Arc<str>, module: &Arc<dyn ToolModule>, places: &Arc<Places>, spec: &ToolSpec, name_max: usize) -> Tool {
     let name = module_tool_name(key, &spec.name, name_max);
-    let mut definition = json!({
-        "name": name.as_str(),
-        "title": spec.title,
-        "description": spec.description,
-        "inputSchema": spec.input_schema,
-        "annotations": {
-            "title": spec.title,
-            "readOnlyHint": spec.access == Access::Read,
-            "destructiveHint": spec.hints.destructive,
-            "idempotentHint": spec.hints.idempotent,
-            "openWorldHint": spec.hints.open_world,
-        },
-    });
-    if let Some(output) = &spec.output_schema {
-        definition["outputSchema"] = output.clone();
-    }
-    let text = |value: &serde_json::Value| Json::from_serialize(value).unwrap_or_else(|_| Json::from_static("{}"));
+    let definition = definition(name.as_str(), spec);
+    let text = |value: &Value| Json::from_serialize(value).unwrap_or_else(|_| Json::from_static("{}"));
     let modern = text(&definition);
     Tool {
         kind: Kind::Tool,
@@ -55,6 +40,23 @@ fn tool(key: &Arc<str>, module: &Arc<dyn ToolModule>, places: &Arc<Places>, spec
         sensitive: Vec::new(),
         origin: Origin::Module { key: key.clone(), tool: spec.name.as_ref().into(), module: module.clone(), places: places.clone() },
     }
+}
+
+/// The definition with the module's contract in it; a built-in module is believed.
+fn definition(name: &str, spec: &ToolSpec) -> Value {
+    let mut definition = Map::new();
+    definition.insert("name".to_owned(), json!(name));
+    definition.insert("title".to_owned(), json!(spec.title));
+    definition.insert("description".to_owned(), json!(spec.description));
+    definition.insert("inputSchema".to_owned(), spec.input_schema.clone());
+    if let Some(output) = &spec.output_schema {
+        definition.insert("outputSchema".to_owned(), output.clone());
+    }
+    definition.insert("annotations".to_owned(), json!({ "title": spec.title, "openWorldHint": spec.hints.open_world }));
+    let contract = Contract::new(risk(spec)).content_trust(spec.hints.content);
+    let contract = if spec.hints.idempotent { contract.idempotent() } else { contract };
+    contract.put_into(&mut definition);
+    Value::Object(definition)
 }
 
 fn risk(spec: &ToolSpec) -> Risk {

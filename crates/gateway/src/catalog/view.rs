@@ -228,7 +228,7 @@ fn definition(settings: &ViewSettings<'_>, routes: &Routes, tool: &Tool) -> Defi
     }
     let relabel = match &tool.origin {
         Origin::Server { server, .. } => Relabel::new(routes, server.name()),
-        Origin::Module { .. } => None,
+        Origin::Module { .. } | Origin::House { .. } => None,
     };
     let shown = |definition: &Json| relabel.map_or_else(|| definition.clone(), |relabel| relabel.tool_definition(definition));
     Definition { modern: shown(&tool.modern), legacy: shown(&tool.legacy) }

@@ -33,7 +33,7 @@ impl Gateway {
     }
 }
 
-/// Takes away readable rows that are older than `audit.retention_days` (`keep`) and sessions that nobody uses any more, soon after the
+/// Takes away readable rows, runs and feedback that are older than `audit.retention_days` (`keep`), and sessions that nobody uses any more, soon after the
 /// start and then every hour.
 async fn prune(store: Store, clock: Arc<dyn Clock>, keep: Option<Duration>) {
     let mut every = tokio::time::interval(PRUNE_EVERY);
@@ -80,6 +80,8 @@ async fn prune_events(store: &Store, before: Timestamp) -> StoreResult<()> {
             let within = scope.within(&organisation.org);
             // Each round takes rows away, so the rounds end.
             while store.events().prune(&within, before).await? > 0 {}
+            while store.feedback().prune(&within, before).await? > 0 {}
+            while store.runs().prune(&within, before).await?.more {}
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::call::authenticate::Callers;
 use crate::call_log::CallLog;
 use crate::changes::Changes;
 use crate::credentials::Sources;
+use crate::house::{House, OwnParts};
 use crate::inflight::Inflight;
 use crate::lock::Lock;
 use crate::mask::Mask;
@@ -34,6 +35,7 @@ use crate::replay::Streams;
 use crate::servers::{ProbeNote, Server, Workshop};
 use crate::single::{Single, SingleAgent};
 use crate::spool::Spool;
+use crate::tokens::Tokens;
 use crate::window::Window;
 
 /// Everything a gateway is started with. Clock, randomness, network and environment are arguments.
@@ -64,6 +66,8 @@ pub struct Setup {
     pub single_agent: Option<SingleAgent>,
     /// A second stream of call records, as scoped-mcp writes it.
     pub call_log: Option<Arc<dyn CallLog>>,
+    /// What the program brings along of its own.
+    pub own: OwnParts,
 }
 
 /// A manifest and where it came from.
@@ -123,7 +127,12 @@ impl Gateway {
             launcher,
             single_agent,
             call_log,
+            own,
         } = setup;
+        let OwnParts { scopes, roles, contents, calls } = own;
+        let contents = contents.unwrap_or_else(|| Arc::new(store.clone()));
+        let roles = roles.unwrap_or_else(|| Arc::new(store.clone()));
+        let house = Arc::new(House::new(&config, contents, roles));
         let mask = Arc::new(Mask::default());
         let changes = Arc::new(Changes::new());
         let mut seed = [0; 8];
@@ -147,10 +156,13 @@ impl Gateway {
             Some(agent) => Some(single(&config, &store, &mask, agent).await?),
             None => None,
         };
+        // One agent behind one token: nobody else is let in.
+        let tokens = if single.is_some() { None } else { Tokens::new(&config, &workshop.egress)? };
         let open_agent = if single.is_some() { None } else { open_agent(&config, &manifests, &store).await? };
         let sources = Sources::new(environment.clone(), workshop.egress.clone(), mask.clone());
         let agents = Agents::new(AgentsSetup {
             manifests,
+            house: house.clone(),
             opener: Opener {
                 modules,
                 workshop,
@@ -172,6 +184,7 @@ impl Gateway {
             streams: Streams::new(&config.limits, asking.clone()),
             host_rules: host_rules(&config)?,
             agents,
+            house,
             servers,
             mask,
             store,
@@ -181,8 +194,11 @@ impl Gateway {
             clock,
             random,
             call_log,
+            scopes,
+            calls_heard: calls,
             open_agent,
             single,
+            tokens,
             bursts: Lock::default(),
             config,
             inflight: Inflight::default(),

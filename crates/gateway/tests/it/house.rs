@@ -1,4 +1,4 @@
-//! A whole gateway in the test's own process, with one agent: clock, randomness, environment and network are the test's.
+//! A whole gateway in the test's own process, with as many agents as are let in: clock, randomness, environment and network are the test's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use bailiwick_mcp::Frame;
 use bailiwick_model::config::Config;
 use bailiwick_model::manifest::Manifest;
 use bailiwick_model::time::{Clock, Random};
-use bailiwick_model::{AgentId, Timestamp};
+use bailiwick_model::{AgentId, AgentType, Timestamp};
 use bailiwick_modules::ModuleRegistry;
 use bailiwick_modules::egress::Network;
 use bailiwick_store::ledger::{Ledger, LedgerOptions, Place, SigningKey};
@@ -22,6 +22,9 @@ use tokio::sync::mpsc;
 
 /// Lines of the gateway that nobody reads.
 const LINES_QUEUED_MAX: usize = 64;
+/// How often a list is asked for until the servers are in it, and the pause between.
+const LOOKS_MAX: u32 = 500;
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 /// 2026-07-28T09:30:00Z, for ever.
 struct Still;
@@ -44,13 +47,21 @@ impl Random for Counting {
     }
 }
 
-/// The gateway, and the agent's end of the line.
+/// The gateway.
 pub(crate) struct House {
+    pub(crate) gateway: Gateway,
+    pub(crate) store: Store,
+    pub(crate) agent_type: AgentType,
+    dir: TempDir,
+}
+
+/// An agent's end of its line to the gateway.
+pub(crate) struct Agent {
     gateway: Gateway,
     peer: Arc<Peer>,
     next_id: AtomicI64,
-    outbox: mpsc::Receiver<Frame>,
-    dir: TempDir,
+    /// What nobody reads, kept open.
+    _outbox: mpsc::Receiver<Frame>,
 }
 
 /// What a house is built from.
@@ -59,7 +70,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) manifest: (&'a str, &'a str),
     /// More lines of configuration.
     pub(crate) config: &'a str,
-    pub(crate) agent_id: &'a str,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) network: Arc<dyn Network>,
 }
@@ -90,7 +100,7 @@ impl House {
             config,
             manifests: vec![LoadedManifest { path: name.into(), manifest }],
             keyring: Keyring::start(store.clone()).await.unwrap(),
-            store,
+            store: store.clone(),
             ledger,
             modules,
             clock,
@@ -99,20 +109,34 @@ impl House {
             environment: plan.environment,
             launcher: None,
             call_log: None,
+            own: Default::default(),
             single_agent: None,
         };
         let gateway = Gateway::start(setup).await.map_err(|fault| fault.to_string())?;
-        let agent_id = AgentId::parse(plan.agent_id).unwrap();
-        let caller = gateway.local_agent(&agent_id, &agent_type).await.map_err(|fault| fault.to_string())?;
-        let (sender, outbox) = mpsc::channel(LINES_QUEUED_MAX);
-        let house = Self { gateway, peer: Peer::new(caller, sender), next_id: AtomicI64::new(1), outbox, dir };
-        let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
-        house.ask("initialize", hello).await;
-        house.say(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
-        Ok(house)
+        Ok(Self { gateway, store, agent_type, dir })
     }
 
-    async fn say(&self, message: Value) -> Option<Value> {
+    /// Lets the agent `id` in, of the type that the manifest names.
+    pub(crate) async fn agent(&self, id: &str) -> Result<Agent, String> {
+        let agent_id = AgentId::parse(id).unwrap();
+        let caller = self.gateway.local_agent(&agent_id, &self.agent_type).await.map_err(|fault| fault.to_string())?;
+        let (sender, outbox) = mpsc::channel(LINES_QUEUED_MAX);
+        let peer = Peer::new(&self.gateway, caller, sender);
+        let agent = Agent { gateway: self.gateway.clone(), peer, next_id: AtomicI64::new(1), _outbox: outbox };
+        let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        agent.ask("initialize", hello).await;
+        agent.say(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        Ok(agent)
+    }
+
+    pub(crate) async fn close(self) -> TempDir {
+        self.gateway.finish(Duration::ZERO).await;
+        self.dir
+    }
+}
+
+impl Agent {
+    pub(crate) async fn say(&self, message: Value) -> Option<Value> {
         let frame = self.gateway.line(&self.peer, Bytes::from(message.to_string())).await?;
         Some(serde_json::from_slice(&frame.to_bytes()).unwrap())
     }
@@ -130,14 +154,20 @@ impl House {
         list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// The names that the agent sees, once those that are `wanted` are among them; servers come a little after the modules.
+    pub(crate) async fn tools_with(&self, wanted: &[&str]) -> Vec<String> {
+        for _ in 0..LOOKS_MAX {
+            let tools = self.tools().await;
+            if wanted.iter().all(|name| tools.iter().any(|tool| tool == name)) {
+                return tools;
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        self.tools().await
+    }
+
     /// The result of a tool call.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
         self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
-    }
-
-    pub(crate) async fn close(self) -> TempDir {
-        self.gateway.finish(Duration::ZERO).await;
-        drop(self.outbox);
-        self.dir
     }
 }

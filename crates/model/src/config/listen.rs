@@ -52,13 +52,10 @@ pub(super) fn listen(field: &Field<'_>) -> Option<Listen> {
     }
 }
 
-const AUTHS: [(&str, AuthMode); 2] = [("key", AuthMode::Key), ("none", AuthMode::None)];
+/// Words of `auth` and what they mean.
+pub(super) const AUTHS: [(&str, AuthMode); 2] = [("key", AuthMode::Key), ("none", AuthMode::None)];
 /// Words of `auth`.
 pub(super) static AUTH_WORDS: [&str; 2] = words(&AUTHS);
-
-pub(super) fn auth(field: &Field<'_>) -> Option<AuthMode> {
-    field.word(&AUTHS)
-}
 
 pub(super) fn public_url(field: &Field<'_>) -> Option<String> {
     let url = crate::upstream::address(field)?;

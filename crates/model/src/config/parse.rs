@@ -1,12 +1,12 @@
 //! From text and environment to a [`Config`]: every section in its own file, all mistakes in one pass.
 
 use super::{AuditConfig, AuthMode, Config, DatabaseUrl, Limits, Listen, LogConfig, NamesConfig, ShutdownConfig};
-use super::{limits, listen, overlay, sections, server};
+use super::{auth, house, limits, listen, overlay, sections, server};
 use crate::document::Document;
 use crate::id::OrgId;
 use crate::mistake::{Mistake, Mistakes, Reading, Report};
 use crate::reader::{Field, Table};
-use crate::shape::{Also, Choice, Key, Section, Shape, formats};
+use crate::shape::{Choice, Key, Section, Shape, formats};
 use crate::substitute::substitute;
 
 pub(crate) static CONFIG: Section = Section {
@@ -18,8 +18,8 @@ pub(crate) static CONFIG: Section = Section {
         Key::new("path", Shape::Format(&formats::ENDPOINT_PATH), "Path of the MCP endpoint.").or("/mcp"),
         Key::new(
             "auth",
-            Shape::Word(&listen::AUTH_WORDS, Also::Nothing),
-            "Who may call: whoever has an API key, or on a loopback address anybody.",
+            Shape::WordOr(&listen::AUTH_WORDS, &auth::AUTH),
+            "Who may call: whoever has an API key, or on a loopback address anybody. A mapping says more.",
         )
         .or("key"),
         Key::new("allowed_hosts", Shape::List(&Shape::Format(&formats::HOST)), "Further values of `Host` that are served.").or("[]"),
@@ -45,6 +45,9 @@ pub(crate) static CONFIG: Section = Section {
         Key::new("names", Shape::Section(&sections::NAMES), "The names of tools as agents see them."),
         Key::new("limits", Shape::Section(&limits::SECTION), "Everything that is bounded."),
         Key::new("audit", Shape::Section(&sections::AUDIT), "The ledger."),
+        Key::new("instructions", Shape::Section(&house::INSTRUCTIONS), "Versioned texts for agents. Absent: agents have no instructions."),
+        Key::new("runs", Shape::Section(&house::RUNS), "Named stretches of work. Absent: agents have no runs."),
+        Key::new("feedback", Shape::Boolean, "Whether agents have `feedback` and administrators `list_feedback`.").or("false"),
         Key::new("log", Shape::Section(&sections::LOG), "The operational log."),
         Key::new("shutdown", Shape::Section(&sections::SHUTDOWN), "How the process stops."),
     ],
@@ -57,7 +60,7 @@ const PATH_DEFAULT: &str = "/mcp";
 /// Longest path of the endpoint in bytes.
 const PATH_BYTES_MAX: usize = 128;
 /// Paths that the gateway serves itself.
-const PATHS_TAKEN: [&str; 7] = ["/", "/v1", "/livez", "/readyz", "/health", "/docs", "/metrics"];
+const PATHS_TAKEN: [&str; 8] = ["/", "/v1", "/.well-known", "/livez", "/readyz", "/health", "/docs", "/metrics"];
 
 impl Config {
     /// Reads a configuration; an empty `text` gives the defaults. `file` is its name in messages.
@@ -99,6 +102,7 @@ impl Default for Config {
             public_url: None,
             path: PATH_DEFAULT.to_owned(),
             auth: AuthMode::default(),
+            issuers: Vec::new(),
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             state_dir: None,
@@ -110,6 +114,9 @@ impl Default for Config {
             names: NamesConfig::default(),
             limits: Limits::default(),
             audit: AuditConfig::default(),
+            instructions: None,
+            runs: None,
+            feedback: false,
             log: LogConfig::default(),
             shutdown: ShutdownConfig::default(),
             origins: std::collections::BTreeMap::new(),
@@ -120,11 +127,13 @@ impl Default for Config {
 fn read(root: &Table<'_>) -> Config {
     let default = Config::default();
     let file_name = |f: &Field<'_>| f.filled().map(str::to_owned);
+    let (auth, issuers) = root.read("auth", auth::auth).unwrap_or_default();
     Config {
         listen: root.read("listen", listen::listen).unwrap_or(default.listen),
         public_url: root.read("public_url", listen::public_url),
         path: root.read("path", path).unwrap_or(default.path),
-        auth: root.read("auth", listen::auth).unwrap_or_default(),
+        auth,
+        issuers,
         allowed_hosts: root.read("allowed_hosts", |f| f.each(listen::host)).unwrap_or_default(),
         allowed_origins: root.read("allowed_origins", |f| f.each(listen::origin)).unwrap_or_default(),
         state_dir: root.read("state_dir", file_name),
@@ -136,6 +145,9 @@ fn read(root: &Table<'_>) -> Config {
         names: root.read("names", sections::names).unwrap_or_default(),
         limits: root.read("limits", limits::read).unwrap_or_default(),
         audit: root.read("audit", sections::audit).unwrap_or_default(),
+        instructions: root.read("instructions", house::instructions),
+        runs: root.read("runs", house::runs),
+        feedback: root.read("feedback", Field::boolean).unwrap_or_default(),
         log: root.read("log", sections::log).unwrap_or_default(),
         shutdown: root.read("shutdown", sections::shutdown).unwrap_or_default(),
         origins: default.origins,
@@ -153,6 +165,7 @@ fn check(root: &Table<'_>, config: &Config) {
             None => root.field.error_hint(message, hint),
         }
     }
+    auth::check(root, config);
     let cap = config.limits.call_deadline_cap_seconds;
     for server in &config.servers {
         if server.timeout.is_some_and(|timeout| timeout.as_secs_f64() > seconds(cap)) {
@@ -183,7 +196,7 @@ pub fn endpoint_path(text: &str) -> Result<String, &'static str> {
         return Err("must be a path such as `/mcp`: letters, digits, `/`, `_`, `-` and `.`, at most 128 characters");
     }
     let path = text.trim_end_matches('/');
-    if path.is_empty() || PATHS_TAKEN.contains(&path) || path.starts_with("/v1/") {
+    if path.is_empty() || PATHS_TAKEN.contains(&path) || path.starts_with("/v1/") || path.starts_with("/.well-known/") {
         return Err(PATH_TAKEN);
     }
     Ok(path.to_owned())

@@ -98,7 +98,7 @@ fn reach(section: &'static Section, found: &mut Vec<(&'static str, &'static Sect
 
 fn section_of(shape: Shape) -> Option<&'static Section> {
     match shape {
-        Shape::Section(section) => Some(section),
+        Shape::Section(section) | Shape::WordOr(_, section) => Some(section),
         Shape::List(of) | Shape::FullList(of) => section_of(*of),
         Shape::Entries { value, .. } => section_of(*value),
         Shape::Modules => Some(&MODULE),
@@ -152,6 +152,7 @@ fn value(shape: Shape) -> String {
             let more = if also == Also::Empty { ", or an empty text for none" } else { "" };
             format!("{}{more}", quoted(words))
         }
+        Shape::WordOr(words, section) => format!("{}, or [mapping](#{})", quoted(words), anchor(section)),
         Shape::List(of) | Shape::FullList(of) => match section_of(*of) {
             Some(section) => format!("list of [{0}](#{1})", section.path, anchor(section)),
             None => format!("list: {}", value(*of)),

@@ -74,6 +74,10 @@ pub(super) fn of(shape: Shape, definitions: &mut Definitions) -> Value {
             });
             json!({ "anyOf": [{ "enum": words.collect::<Vec<_>>() }, { "$ref": "#/$defs/variable" }] })
         }
+        Shape::WordOr(words, section) => {
+            let section = definitions.section(section);
+            json!({ "anyOf": [{ "enum": words }, { "$ref": "#/$defs/variable" }, section] })
+        }
         Shape::List(of_what) => json!({ "type": "array", "maxItems": ENTRIES_MAX, "items": of(*of_what, definitions) }),
         Shape::FullList(of_what) => json!({ "type": "array", "minItems": 1, "maxItems": ENTRIES_MAX, "items": of(*of_what, definitions) }),
         Shape::Entries { names, value, empty } => {

@@ -34,6 +34,14 @@ formats! {
     HOST = "host, with port if need be", r"^([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$", "gw.example.com:8443";
     ORIGIN = "origin", r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$", "https://console.example.com";
     DATABASE = "database", r"^(sqlite:(//)?[\s\S]+|postgres(ql)?://\S+)$", "sqlite:/var/lib/bailiwick/bailiwick.db";
+    BLOCKED_NAME = "name that must not be read, at most 200 characters", r"\S", "Example Client";
+    ISSUER = "address of an issuer", r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s\\]+(/[^?#\s\\]*)?$", "https://id.example.com";
+    ISSUER_NAME = "name", "^[a-z0-9][a-z0-9-]{0,29}$", "corporate";
+    CLAIM = "claim, or `/` and a way to one", "^[!-~]{1,128}$", "groups";
+    CLAIM_VALUE = "value of the claim", r"^[\s\S]{1,256}$", "gateway-admins";
+    AUDIENCE = "audience", "^[!-~]{1,512}$", "https://gw.example.com/mcp";
+    SCOPE = "scope", r"^[!#-\[\]-~]{1,128}$", "mcp:tools";
+    SUBJECT_PREFIX = "prefix", "^[!-~]{0,32}$", "corporate:";
     CIDR = "range of addresses", "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$", "10.0.0.0/8";
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_contract::TrustClass;
-use bailiwick_model::config::{AuditMode, AuthMode, Config, DatabaseUrl, LIMITS, LogFormat, VARIABLES};
+use bailiwick_model::config::{AuditMode, AuthMode, Config, DatabaseUrl, LIMITS, LogFormat, RunsConfig, VARIABLES};
 use bailiwick_model::document::Origin;
 use bailiwick_model::upstream::{EraChoice, Transport};
 
@@ -45,7 +45,24 @@ pub(crate) const FULL: &str = r#"
 listen: "[::1]:9000"
 public_url: https://gw.example.com/base/
 path: /agents/mcp/
-auth: none
+auth:
+  mode: key
+  issuers:
+    - name: corporate
+      issuer: https://id.example.com/realms/acme
+      audience: api://gateway
+      algorithms: [ES256, EdDSA]
+      jwks_uri: https://id.example.com/keys?set=1
+      org: acme
+      subject_prefix: "corporate:"
+      agent_type: research
+      claims: {groups: groups, role: /realm_access/roles, agent_id: client_id, email: email}
+      roles: {gateway-admins: org_admin, staff: member}
+      scopes_required: ["mcp:tools"]
+      create_agents: false
+      allow_untyped: true
+      allow_private: [10.0.0.0/8]
+    - {name: partner, issuer: "http://127.0.0.1:9999/", org_claim: tenant, orgs: [acme, beta], subject_prefix: "partner:", claims: {agent_type: kind}}
 allowed_hosts: [GW.example.com, "gw.example.com:8443", "[::1]:9000"]
 allowed_origins: ["https://Console.example.com:8443"]
 state_dir: /var/lib/b
@@ -60,6 +77,9 @@ servers:
 names: {max_length: 64}
 limits: {call_deadline_seconds: 30, json_depth_max: 32}
 audit: {mode: best-effort, retention_days: 0}
+instructions: {text: Hello., readme: Read., blocklist: {Ann Example: word, Beta: substring}, forbid_attribution: false, require_frontmatter: true}
+runs: {idle_minutes: 5, implicit: false}
+feedback: true
 log: {format: json, filter: "info,x=debug"}
 shutdown: {ready_delay_seconds: 0, drain_seconds: 10}
 "#;
@@ -67,7 +87,12 @@ shutdown: {ready_delay_seconds: 0, drain_seconds: 10}
 #[test]
 fn every_key_is_read() {
     let config = good(FULL);
-    assert_eq!((config.listen.0.to_string().as_str(), config.auth), ("[::1]:9000", AuthMode::None));
+    let instructions = config.instructions.as_ref().unwrap();
+    assert_eq!((instructions.text.as_deref(), instructions.readme.as_deref()), (Some("Hello."), Some("Read.")));
+    assert!(!instructions.rules.forbid_attribution && instructions.rules.require_frontmatter);
+    assert_eq!(config.runs, Some(RunsConfig { idle: Duration::from_secs(300), implicit: false }));
+    assert!(config.feedback);
+    assert_eq!((config.listen.0.to_string().as_str(), config.auth), ("[::1]:9000", AuthMode::Key));
     assert_eq!((config.public_url.as_deref(), config.path.as_str()), (Some("https://gw.example.com/base"), "/agents/mcp"));
     assert_eq!(config.allowed_hosts, ["gw.example.com", "gw.example.com:8443", "[::1]:9000"]);
     assert_eq!(config.allowed_origins, ["https://console.example.com:8443"]);

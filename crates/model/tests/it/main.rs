@@ -6,6 +6,7 @@ mod catalog;
 mod config;
 mod document;
 mod examples;
+mod issuers;
 mod manifest;
 mod manifest_mistakes;
 mod properties;

@@ -135,6 +135,13 @@ fn writing_the_defaults_out_changes_nothing() {
     let schema = schema::configuration();
     let written = defaults(&schema, &schema);
     assert!(written["limits"]["json_depth_max"] == 64 && written["auth"] == "key", "{written}");
+    // These are switched on by being there; what their own defaults say is compared with nothing being said in them.
+    let (mut written, mut bare) = (written, json!({}));
+    let switched = ["instructions", "runs"].map(|section| (section, written.as_object_mut().unwrap().remove(section).unwrap()));
+    for (section, own) in &switched {
+        bare[section] = json!({});
+        written[section] = own.clone();
+    }
     admits(&CONFIGURATION, &written.to_string());
     let read = |text: &str| {
         let (mut config, warnings) = Config::parse("b.yml", text, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -142,6 +149,8 @@ fn writing_the_defaults_out_changes_nothing() {
         config.origins.clear();
         format!("{config:?}")
     };
+    assert_eq!(read(&written.to_string()), read(&bare.to_string()));
+    switched.iter().for_each(|(section, _)| drop(written.as_object_mut().unwrap().remove(*section)));
     assert_eq!(read(&written.to_string()), read(""));
 
     let schema = schema::manifest(&Kinds);

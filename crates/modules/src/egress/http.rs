@@ -217,7 +217,8 @@ impl HttpClient {
     fn compose(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, HttpFault> {
         let unsendable =
             |cause: &dyn fmt::Display| HttpFault::unsent(HttpFaultKind::Unsendable, format!("the request cannot be written: {cause}"));
-        let bodyless = request.body.is_empty() && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE);
+        let empty = request.body.is_empty();
+        let bodyless = empty && matches!(request.method, Method::GET | Method::HEAD | Method::DELETE);
         let mut composed =
             Request::builder().method(request.method).uri(request.target).body(Full::new(request.body)).map_err(|e| unsendable(&e))?;
         let headers = composed.headers_mut();
@@ -227,6 +228,9 @@ impl HttpClient {
         headers.entry(header::USER_AGENT).or_insert(HeaderValue::from_static(concat!("bailiwick/", env!("CARGO_PKG_VERSION"))));
         if bodyless {
             headers.remove(header::CONTENT_TYPE);
+        } else if empty {
+            // The library leaves it out, and some servers refuse a POST or PUT that does not say how long it is (RFC 9110, 8.6).
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Ok(composed)
     }

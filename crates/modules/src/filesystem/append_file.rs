@@ -15,7 +15,7 @@ use crate::blocking::Stop;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "append_file", access: Access::Write, extended: true, spec, prepare };
 
@@ -40,7 +40,7 @@ fn spec() -> ToolSpec {
         ),
         output_schema: Some(done_schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: false, idempotent: false, open_world: false },
+        hints: Hints { destructive: false, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

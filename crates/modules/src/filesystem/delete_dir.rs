@@ -11,7 +11,7 @@ use crate::arguments::decode;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "delete_dir", access: Access::Write, extended: true, spec, prepare };
 
@@ -29,7 +29,7 @@ fn spec() -> ToolSpec {
         input_schema: schema::object(&[("path", path_property("The empty directory to delete."))], &["path"]),
         output_schema: Some(done_schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: true, idempotent: false, open_world: false },
+        hints: Hints { destructive: true, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

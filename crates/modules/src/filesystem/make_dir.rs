@@ -8,7 +8,7 @@ use crate::fault::ToolFault;
 use crate::filesystem::tree::Tree;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "make_dir", access: Access::Write, extended: true, spec, prepare };
 
@@ -26,7 +26,7 @@ fn spec() -> ToolSpec {
         input_schema: schema::object(&[("path", path_property("The directory to make."))], &["path"]),
         output_schema: Some(done_schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: false, idempotent: true, open_world: false },
+        hints: Hints { destructive: false, idempotent: true, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

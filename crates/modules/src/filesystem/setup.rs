@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use bailiwick_model::template;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
@@ -13,7 +14,7 @@ use super::root::{DIRECTORY_MODE, Root, directory_at, make_directory_at};
 use super::tree::Tree;
 use crate::config::{ConfigKey, ConfigKind, ConfigReader};
 use crate::fault::OpenFault;
-use crate::module::ModuleSetup;
+use crate::module::{ModuleDraft, ModuleSetup};
 use crate::spec::Access;
 
 /// Highest configurable read and write limit; a result of this size still fits into one message.
@@ -21,6 +22,8 @@ const CONTENT_BYTES_CEILING: u64 = 8 << 20;
 /// Highest configurable number of names in a listing.
 const LIST_ENTRIES_CEILING: u64 = 100_000;
 const DEFAULT_LAYOUT: &str = "agents/{agent_id}";
+const AGENT_ID: &str = "{agent_id}";
+const AGENT_TYPE: &str = "{agent_type}";
 
 pub(super) const KEYS: &[ConfigKey] = &[
     ConfigKey {
@@ -68,6 +71,32 @@ pub(super) const KEYS: &[ConfigKey] = &[
     },
 ];
 
+/// Every mistake that shows before the disk is touched.
+pub(super) fn check(draft: ModuleDraft<'_>) -> Vec<OpenFault> {
+    let config = ConfigReader::from(draft);
+    let faults = [
+        config.path("base_path").err(),
+        layout(&config, draft.access).err(),
+        read_bytes_max(&config).err(),
+        write_bytes_max(&config).err(),
+        list_entries_max(&config).err(),
+        refuse_hard_links(&config, draft.access).err(),
+    ];
+    faults.into_iter().flatten().collect()
+}
+
+fn read_bytes_max(config: &ConfigReader<'_>) -> Result<u64, OpenFault> {
+    config.integer("max_read_bytes", 1 << 20, 1, CONTENT_BYTES_CEILING)
+}
+
+fn write_bytes_max(config: &ConfigReader<'_>) -> Result<u64, OpenFault> {
+    config.integer("max_write_bytes", 1 << 20, 1, CONTENT_BYTES_CEILING)
+}
+
+fn list_entries_max(config: &ConfigReader<'_>) -> Result<u64, OpenFault> {
+    config.integer("max_list_entries", 10_000, 1, LIST_ENTRIES_CEILING)
+}
+
 /// Opens the agent's directory, creating it when missing. The flag says whether the extended tools are offered.
 pub(super) fn open(setup: ModuleSetup<'_>) -> Result<(Tree, bool), OpenFault> {
     let config = ConfigReader::new(setup, KEYS)?;
@@ -76,9 +105,9 @@ pub(super) fn open(setup: ModuleSetup<'_>) -> Result<(Tree, bool), OpenFault> {
     let tree = Tree {
         root: Root::new(open_root(&base, &layout)?),
         roots: roots(&base, &layout),
-        read_bytes_max: config.integer("max_read_bytes", 1 << 20, 1, CONTENT_BYTES_CEILING)?,
-        write_bytes_max: config.integer("max_write_bytes", 1 << 20, 1, CONTENT_BYTES_CEILING)?,
-        list_entries_max: usize::try_from(config.integer("max_list_entries", 10_000, 1, LIST_ENTRIES_CEILING)?).unwrap_or(usize::MAX),
+        read_bytes_max: read_bytes_max(&config)?,
+        write_bytes_max: write_bytes_max(&config)?,
+        list_entries_max: usize::try_from(list_entries_max(&config)?).unwrap_or(usize::MAX),
         refuse_hard_links: refuse_hard_links(&config, setup.access)?,
         quota: Some(config.integer("quota_bytes", 0, 0, u64::MAX)?).filter(|bytes| *bytes > 0).map(Quota::new),
     };
@@ -108,10 +137,10 @@ fn layout(config: &ConfigReader<'_>, mode: Option<Access>) -> Result<Vec<String>
     if templates.contains(&"..") {
         return fault("contains `..`", "write names beneath base_path");
     }
-    if templates.iter().any(|name| name.contains("{agent_type}") && name.contains("{agent_id}")) {
+    if templates.iter().any(|name| template::replaces(name, AGENT_TYPE) && template::replaces(name, AGENT_ID)) {
         return fault("joins {agent_type} and {agent_id} in one name, so two agents could share a directory", "put a `/` between them");
     }
-    if mode != Some(Access::Read) && !templates.iter().any(|name| name.contains("{agent_id}")) {
+    if mode != Some(Access::Read) && !templates.iter().any(|name| template::replaces(name, AGENT_ID)) {
         return fault("lacks {agent_id}, so agents would write into one directory", "add {agent_id}, or set mode: read");
     }
     templates.into_iter().map(|name| config.expand("layout", name)).collect()

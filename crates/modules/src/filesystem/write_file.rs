@@ -15,7 +15,7 @@ use crate::blocking::Stop;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "write_file", access: Access::Write, extended: false, spec, prepare };
 
@@ -42,7 +42,7 @@ fn spec() -> ToolSpec {
         ),
         output_schema: Some(done_schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: true, idempotent: true, open_world: false },
+        hints: Hints { destructive: true, idempotent: true, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

@@ -10,7 +10,7 @@ use crate::context::CallContext;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "create_dashboard", access: Access::Write, spec, prepare };
 
@@ -38,7 +38,7 @@ fn spec() -> ToolSpec {
         ),
         output_schema: Some(saved_schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: false, idempotent: false, open_world: false },
+        hints: Hints { destructive: false, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

@@ -57,19 +57,21 @@ impl Grafana {
     /// The dashboard `uid` with its `meta`, when it lies in the agent's folder, and that folder's uid.
     ///
     /// # Errors
-    /// `not_found`; `scope_violation` for a dashboard that lies elsewhere.
+    /// `scope_violation` for a dashboard that lies elsewhere and for one that does not exist alike: uids are those of all agents, and two
+    /// answers would tell one agent which of them are another's. The ledger is told which it was.
     pub(super) async fn own_dashboard(&self, uid: &str, context: CallContext<'_>) -> Result<(Value, String), ToolFault> {
-        let elsewhere =
-            || ToolFault::new(Code::ScopeViolation, "the dashboard is not in the agent's folder", "use one from the list of dashboards");
-        let folder = self.folder.find(&self.api, context).await?.ok_or_else(elsewhere)?;
-        let found = self.api.find(&path(uid), context).await?;
-        let missing = || ToolFault::new(Code::NotFound, format!("there is no dashboard `{uid}`"), "use one from the list of dashboards");
-        let found = found.ok_or_else(missing)?;
+        let folder = self.folder.find(&self.api, context).await?.ok_or_else(|| not_own("the agent has no folder yet"))?;
+        let found = self.api.find(&path(uid), context).await?.ok_or_else(|| not_own("there is no such dashboard"))?;
         if found["meta"]["folderUid"] != folder.as_str() || found["dashboard"]["uid"] != uid {
-            return Err(elsewhere());
+            return Err(not_own("the dashboard lies elsewhere"));
         }
         Ok((found, folder))
     }
+}
+
+fn not_own(cause: &str) -> ToolFault {
+    let message = "there is no dashboard of this uid in the agent's folder";
+    ToolFault::new(Code::ScopeViolation, message, "use one from the list of dashboards").because(cause)
 }
 
 /// Path of the dashboard `uid`, which has been checked.

@@ -14,7 +14,7 @@ use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
 use crate::service::json_body;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "update_dashboard", access: Access::Write, spec, prepare };
 
@@ -36,7 +36,7 @@ fn spec() -> ToolSpec {
         input_schema: schema::object(&[("uid", uid_property()), ("panels", panels_property())], &["uid", "panels"]),
         output_schema: Some(saved_schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: true, idempotent: true, open_world: false },
+        hints: Hints { destructive: true, idempotent: true, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

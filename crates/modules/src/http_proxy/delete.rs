@@ -8,7 +8,7 @@ use super::{Command, Job, Services, answer, path_property};
 use crate::arguments::decode;
 use crate::fault::ToolFault;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "delete", access: Access::Write, spec, prepare };
 
@@ -29,7 +29,7 @@ fn spec(services: &Services) -> ToolSpec {
         input_schema: schema::object(&[("service", services.property()), ("path", path_property())], &["service", "path"]),
         output_schema: Some(answer::schema()),
         access: COMMAND.access,
-        hints: Hints { destructive: true, idempotent: false, open_world: false },
+        hints: Hints { destructive: true, idempotent: false, open_world: false, content: ContentTrust::Untrusted },
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Command, Job, Services, answer, path_property};
 use crate::arguments::decode;
 use crate::fault::ToolFault;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const POST: Command = Command { name: "post", access: Access::Write, spec: post_spec, prepare: prepare_post };
 pub(super) const PUT: Command = Command { name: "put", access: Access::Write, spec: put_spec, prepare: prepare_put };
@@ -32,7 +32,7 @@ fn post_spec(services: &Services) -> ToolSpec {
     ToolSpec {
         title: "Post to a service".into(),
         description: description("POST").into(),
-        hints: Hints { destructive: false, idempotent: false, open_world: true },
+        hints: Hints { destructive: false, idempotent: false, open_world: true, content: ContentTrust::Untrusted },
         ..shared_spec(&POST, services)
     }
 }
@@ -41,7 +41,7 @@ fn put_spec(services: &Services) -> ToolSpec {
     ToolSpec {
         title: "Put to a service".into(),
         description: description("PUT").into(),
-        hints: Hints { destructive: true, idempotent: true, open_world: true },
+        hints: Hints { destructive: true, idempotent: true, open_world: true, content: ContentTrust::Untrusted },
         ..shared_spec(&PUT, services)
     }
 }

@@ -11,7 +11,7 @@ use crate::context::CallContext;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "delete_points", access: Access::Write, spec, prepare };
 
@@ -45,7 +45,7 @@ fn spec(_: &str) -> ToolSpec {
         input_schema: schema::object(&properties, &["bucket", "measurement", "start", "stop"]),
         output_schema: Some(schema::output(&[("result", result), ("points", points)])),
         access: COMMAND.access,
-        hints: Hints { destructive: true, idempotent: false, open_world: false },
+        hints: Hints { destructive: true, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

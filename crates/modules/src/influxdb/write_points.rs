@@ -9,7 +9,7 @@ use crate::arguments::decode;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "write_points", access: Access::Write, spec, prepare };
 
@@ -53,7 +53,7 @@ fn spec(_: &str) -> ToolSpec {
         ),
         output_schema: Some(schema::wrapped(schema::property("boolean", "Always true; a refusal is an error.", json!({ "const": true })))),
         access: COMMAND.access,
-        hints: Hints { destructive: false, idempotent: false, open_world: false },
+        hints: Hints { destructive: false, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

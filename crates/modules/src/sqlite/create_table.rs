@@ -14,7 +14,7 @@ use crate::arguments::decode;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 /// Column types, in the form they are written to the schema.
 const TYPES: &[&str] = &[
@@ -92,7 +92,7 @@ fn spec() -> ToolSpec {
         ),
         output_schema: Some(schema::wrapped(schema::property("boolean", "Always true; a refusal is an error.", json!({ "const": true })))),
         access: COMMAND.access,
-        hints: Hints { destructive: false, idempotent: true, open_world: false },
+        hints: Hints { destructive: false, idempotent: true, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

@@ -14,7 +14,7 @@ use crate::arguments::decode;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
-use crate::spec::{Access, Hints, ToolSpec};
+use crate::spec::{Access, ContentTrust, Hints, ToolSpec};
 
 pub(super) const COMMAND: Command = Command { name: "execute", access: Access::Write, spec, prepare };
 
@@ -37,7 +37,7 @@ fn spec() -> ToolSpec {
         input_schema: schema::object(&[("sql", sql_property("One changing statement.")), ("params", params_property())], &["sql"]),
         output_schema: Some(schema::wrapped(schema::property("integer", "Affected rows.", json!({ "minimum": 0 })))),
         access: COMMAND.access,
-        hints: Hints { destructive: true, idempotent: false, open_world: false },
+        hints: Hints { destructive: true, idempotent: false, open_world: false, content: ContentTrust::Trusted },
     }
 }
 

@@ -135,6 +135,10 @@ impl Record {
             AuthAction::Read { table_name, .. } => self.read(table_name),
             AuthAction::Function { function_name } => self.function(function_name),
             AuthAction::Pragma { pragma_name, pragma_value } => self.pragma(pragma_name, pragma_value),
+            // Only DROP COLUMN names something behind the table, and it is the column. One named `main` gets no further than its function.
+            AuthAction::AlterTable { .. } if self.purpose == Purpose::Write && database.is_some_and(|name| name != "main") => {
+                Err("ALTER TABLE DROP COLUMN".to_owned())
+            }
             // `CREATE TABLE temp.x` is asked for like any other table.
             _ if database.is_some_and(|name| name != "main") && !self.renames_in_temp(action) => Err("CREATE TEMP".to_owned()),
             _ if self.purpose == Purpose::Write => self.write(action),

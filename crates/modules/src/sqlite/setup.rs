@@ -8,7 +8,7 @@ use super::database::Database;
 use super::session::Limits;
 use crate::config::{ConfigKey, ConfigKind, ConfigReader};
 use crate::fault::OpenFault;
-use crate::module::ModuleSetup;
+use crate::module::{ModuleDraft, ModuleSetup};
 use crate::scope::AgentFile;
 
 const DIRECTORY_MODE: u32 = 0o700;
@@ -54,6 +54,24 @@ pub(super) const KEYS: &[ConfigKey] = &[
     },
 ];
 
+/// Every mistake that shows before the disk is touched.
+pub(super) fn check(draft: ModuleDraft<'_>) -> Vec<OpenFault> {
+    let config = ConfigReader::from(draft);
+    let numbers = numbers(&config).into_iter().filter_map(Result::err);
+    config.path("db_dir").err().into_iter().chain(numbers).collect()
+}
+
+/// The limits, in the order of their keys.
+fn numbers(config: &ConfigReader<'_>) -> [Result<u64, OpenFault>; 5] {
+    [
+        config.integer("max_rows", 1_000, 1, ROWS_CEILING),
+        config.integer("max_result_bytes", 1 << 20, 1, RESULT_BYTES_CEILING),
+        config.integer("statement_timeout_ms", 5_000, 1, STATEMENT_MS_CEILING),
+        config.integer("max_db_bytes", 256 << 20, DB_BYTES_FLOOR, DB_BYTES_CEILING),
+        config.integer("busy_timeout_ms", 2_000, 0, BUSY_MS_CEILING),
+    ]
+}
+
 /// Makes the directory when missing and settles where the file of this agent is. The file itself comes with the first write.
 pub(super) fn open(setup: ModuleSetup<'_>) -> Result<Database, OpenFault> {
     if setup.config.contains_key("db_path") {
@@ -62,12 +80,13 @@ pub(super) fn open(setup: ModuleSetup<'_>) -> Result<Database, OpenFault> {
     }
     let config = ConfigReader::new(setup, KEYS)?;
     let dir = config.place("db_dir")?;
+    let [rows, result_bytes, statement_ms, db_bytes, busy_ms] = numbers(&config);
     let limits = Limits {
-        rows: config.integer("max_rows", 1_000, 1, ROWS_CEILING)?,
-        result_bytes: config.integer("max_result_bytes", 1 << 20, 1, RESULT_BYTES_CEILING)?,
-        statement: Duration::from_millis(config.integer("statement_timeout_ms", 5_000, 1, STATEMENT_MS_CEILING)?),
-        db_bytes: config.integer("max_db_bytes", 256 << 20, DB_BYTES_FLOOR, DB_BYTES_CEILING)?,
-        busy: Duration::from_millis(config.integer("busy_timeout_ms", 2_000, 0, BUSY_MS_CEILING)?),
+        rows: rows?,
+        result_bytes: result_bytes?,
+        statement: Duration::from_millis(statement_ms?),
+        db_bytes: db_bytes?,
+        busy: Duration::from_millis(busy_ms?),
     };
     let fault = |e: std::io::Error| OpenFault::about("db_dir", format!("cannot be used: {e}"), "check the directory and its permissions");
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&dir).map_err(fault)?;

@@ -18,7 +18,7 @@ fn manifests_are_accepted_without_warning() {
         assert_eq!(warnings, [], "{name}");
         assert!(!manifest.description.is_empty(), "{name}");
         for entry in manifest.modules.iter().filter(|entry| entry.proxy.is_none()) {
-            let draft = ModuleDraft { agent_id: None, agent_type: &manifest.agent_type, config: &entry.config };
+            let draft = ModuleDraft { agent_id: None, agent_type: &manifest.agent_type, access: entry.access, config: &entry.config };
             assert_eq!(registry.get(&entry.kind).unwrap().check(draft), [], "{name}: {}", entry.key);
         }
         read += 1;

@@ -10,7 +10,7 @@ use bailiwick_modules::{Access, Cancel};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Agent, open, try_open};
+use crate::support::{Agent, mistakes_in, open, try_open};
 
 struct Home {
     base: TempDir,
@@ -290,6 +290,17 @@ fn configuration_faults_name_the_key() {
     ] {
         assert_eq!(fault(None, config.clone()).as_deref(), Some(key), "{config}");
     }
+    // What needs no disk to see is found by `validate`, too.
+    for (config, keys) in [
+        (json!({"base_path": at}), &[][..]),
+        (json!({"base_path": "a\0b"}), &["base_path"]),
+        (json!({"base_path": at, "layout": ""}), &["layout"]),
+        (json!({"base_path": at, "layout": "x/../{agent_id}", "max_read_bytes": 0}), &["layout", "max_read_bytes"]),
+        (json!({"base_path": at, "max_write_bytes": 9 << 20, "max_list_entries": 0}), &["max_write_bytes", "max_list_entries"]),
+    ] {
+        assert_eq!(mistakes_in("filesystem", None, &config, &[]), keys, "{config}");
+    }
+    assert!(mistakes_in("filesystem", Some(Access::Read), &json!({"base_path": at, "layout": "shared"}), &[]).is_empty());
     // A common directory is fine for agents that only look.
     assert_eq!(fault(Some(Access::Read), json!({"base_path": at, "layout": "shared/{agent_type}"})), None);
     assert!(at.join("shared/tester").is_dir());

@@ -4,7 +4,7 @@ use bailiwick_model::{AgentType, Code};
 use bailiwick_modules::{Access, Host, ModuleDraft, ModuleRegistry};
 use serde_json::{Value, json};
 
-use crate::grafana_fake::{FakeGrafana, TOKEN};
+use crate::grafana_fake::{FakeGrafana, TOKEN, uid_of};
 use crate::support::try_open_on;
 
 const LISTS: &str = "GET /grafana/api/folders?limit=1000&page=1";
@@ -18,11 +18,13 @@ fn panel(uid: &str) -> Value {
 async fn a_dashboard_lives_in_the_agents_folder() {
     let grafana = FakeGrafana::start().await;
     let agent = grafana.open(&json!({ "allowed_datasources": ["Prometheus"] }));
+    let uid = uid_of("agent-a-1", "Load", 0);
+    let gets = format!("GET /grafana/api/dashboards/uid/{uid}");
     assert_eq!(agent.call("list_dashboards", &json!({})).await.unwrap(), json!([]));
     assert_eq!(grafana.lines(), [LISTS], "reading makes no folder");
 
     let made = agent.call("create_dashboard", &json!({ "title": "Load", "panels": [panel("prom")] })).await.unwrap();
-    assert_eq!(made, json!({ "id": 11, "uid": "new-0", "url": "/d/new-0", "status": "success", "version": 1 }));
+    assert_eq!(made, json!({ "id": 11, "uid": uid, "url": format!("/d/{uid}"), "status": "success", "version": 1 }));
     let sent = grafana.service.take();
     let lines: Vec<String> = sent.iter().map(|request| format!("{} {}", request.method, request.target)).collect();
     assert_eq!(lines, ["GET /grafana/api/datasources", LISTS, "POST /grafana/api/folders", SAVES]);
@@ -37,18 +39,18 @@ async fn a_dashboard_lives_in_the_agents_folder() {
     }
 
     let listed = agent.call("list_dashboards", &json!({})).await.unwrap();
-    assert_eq!(listed, json!([{ "uid": "new-0", "title": "Load", "type": "dash-db", "folderUid": "agent-a-1" }]));
+    assert_eq!(listed, json!([{ "uid": uid, "title": "Load", "type": "dash-db", "folderUid": "agent-a-1" }]));
     assert_eq!(grafana.lines(), ["GET /grafana/api/search?type=dash-db&folderUIDs=agent-a-1&limit=1000&page=1"]);
-    let got = agent.call("get_dashboard", &json!({ "uid": "new-0" })).await.unwrap();
+    let got = agent.call("get_dashboard", &json!({ "uid": uid })).await.unwrap();
     assert_eq!((&got["dashboard"]["title"], &got["meta"]["folderUid"]), (&json!("Load"), &json!("agent-a-1")));
-    assert_eq!(grafana.lines(), ["GET /grafana/api/dashboards/uid/new-0"]);
+    assert_eq!(grafana.lines(), [gets.as_str()]);
     let text = json!({ "type": "text", "options": { "content": "hello" } });
-    let saved = agent.call("update_dashboard", &json!({ "uid": "new-0", "panels": [text] })).await.unwrap();
+    let saved = agent.call("update_dashboard", &json!({ "uid": uid, "panels": [text] })).await.unwrap();
     assert_eq!(saved["version"], 2);
-    assert_eq!(grafana.lines(), ["GET /grafana/api/dashboards/uid/new-0", SAVES], "fetched once");
-    assert_eq!(agent.call("delete_dashboard", &json!({ "uid": "new-0" })).await.unwrap(), json!(true));
-    assert_eq!(grafana.lines(), ["GET /grafana/api/dashboards/uid/new-0", "DELETE /grafana/api/dashboards/uid/new-0"]);
-    assert_eq!(agent.code("get_dashboard", &json!({ "uid": "new-0" })).await, Err(Code::NotFound));
+    assert_eq!(grafana.lines(), [gets.as_str(), SAVES], "fetched once");
+    assert_eq!(agent.call("delete_dashboard", &json!({ "uid": uid })).await.unwrap(), json!(true));
+    assert_eq!(grafana.lines(), [gets, format!("DELETE /grafana/api/dashboards/uid/{uid}")]);
+    assert_eq!(agent.code("get_dashboard", &json!({ "uid": uid })).await, Err(Code::ScopeViolation));
 }
 
 #[tokio::test]
@@ -85,7 +87,12 @@ async fn dashboards_elsewhere_are_neither_read_nor_changed() {
         }
     }
     assert!(grafana.lines().is_empty(), "refused without a call");
-    assert_eq!(agent.code("get_dashboard", &json!({ "uid": "a".repeat(40) })).await, Err(Code::NotFound));
+    // What exists elsewhere and what exists nowhere look the same to the agent.
+    let refusal = async |uid: &str| {
+        let fault = agent.call("get_dashboard", &json!({ "uid": uid })).await.unwrap_err();
+        (fault.code, fault.message, fault.remedy, fault.details)
+    };
+    assert_eq!(refusal("theirs").await, refusal(&"a".repeat(40)).await);
     let stranger = grafana.try_open(None, "nobody", None, &json!({})).unwrap();
     assert_eq!(
         stranger.code("get_dashboard", &json!({ "uid": "mine" })).await,
@@ -103,7 +110,7 @@ async fn the_folder_is_found_pinned_or_made() {
     grafana.folder("kX3", "agent-a-1");
     grafana.open(&json!({})).call("create_dashboard", &create).await.unwrap();
     assert_eq!(grafana.lines(), [LISTS, "GET /grafana/api/folders?limit=1000&page=2", SAVES]);
-    assert_eq!(grafana.state.lock().unwrap().dashboards["new-0"].folder, "kX3");
+    assert_eq!(grafana.state.lock().unwrap().dashboards[&uid_of("kX3", "t", 0)].folder, "kX3");
     // Two of one title.
     grafana.folder("kX4", "agent-a-1");
     assert_eq!(grafana.open(&json!({})).code("create_dashboard", &create).await, Err(Code::UpstreamError));
@@ -264,14 +271,7 @@ async fn a_rule_lies_in_the_agents_folder_and_group() {
     };
     assert_eq!(grafana.state.lock().unwrap().rules, [wanted("Down", &data, "10m", "rule-0"), wanted("Empty", &json!([]), "5m", "rule-1")]);
     grafana.lines();
-    for condition in [
-        json!({ "for": "soon" }),
-        json!({ "for": "" }),
-        json!({ "data": ["x"] }),
-        json!({ "data": {} }),
-        json!({ "folderUID": "other" }),
-        json!([]),
-    ] {
+    for condition in [json!({ "for": "soon" }), json!({ "for": "" }), json!({ "data": ["x"] }), json!({ "data": {} }), json!([])] {
         let arguments = json!({ "name": "n", "condition": condition });
         assert_eq!(agent.code("create_alert_rule", &arguments).await, Err(Code::InvalidArgument), "{condition}");
     }
@@ -326,7 +326,7 @@ fn mistakes_of_the_configuration_are_named() {
     let kind = ModuleRegistry::with_builtin().get("grafana").unwrap().clone();
     let agent_type = AgentType::parse("tester").unwrap();
     let keys = |config: Value| -> Vec<String> {
-        let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, config: config.as_object().unwrap() };
+        let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, access: None, config: config.as_object().unwrap() };
         kind.check(draft).into_iter().map(|fault| fault.key.unwrap()).collect()
     };
     assert!(keys(json!({ "grafana_url": "https://g.example/x", "allowed_datasources": ["A b_c.d-e"], "folder_uid": "a_B-9" })).is_empty());

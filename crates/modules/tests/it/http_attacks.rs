@@ -656,8 +656,6 @@ async fn parameters_are_data_and_nothing_else() {
         json!({ "service": "s", "path": "/x", "params": { "a": [{}] } }),
         json!({ "service": "s", "path": "/x", "params": "a=b" }),
         json!({ "service": "s", "path": "/x", "params": [] }),
-        json!({ "service": "s", "path": "/x", "headers": { "Host": "evil.example" } }),
-        json!({ "service": "s", "path": "/x", "base_url": "http://evil.example" }),
         json!({ "service": "s", "path": 1 }),
         json!({ "service": ["s"], "path": "/x" }),
         json!({ "path": "/x" }),

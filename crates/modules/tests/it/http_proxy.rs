@@ -35,7 +35,7 @@ fn header_names(request: &Received) -> Vec<&str> {
 
 fn faults(config: &Value) -> Vec<OpenFault> {
     let agent_type = AgentType::parse("tester").unwrap();
-    let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, config: config.as_object().unwrap() };
+    let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, access: None, config: config.as_object().unwrap() };
     ModuleRegistry::with_builtin().get("http_proxy").unwrap().check(draft)
 }
 

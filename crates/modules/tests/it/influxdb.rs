@@ -182,7 +182,7 @@ fn a_configuration_shows_its_mistakes_before_anything_is_opened() {
     let kind = ModuleRegistry::with_builtin().get("influxdb").unwrap().clone();
     let agent_type = bailiwick_model::AgentType::parse("t").unwrap();
     let keys = |config: Value| -> Vec<String> {
-        let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, config: config.as_object().unwrap() };
+        let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, access: None, config: config.as_object().unwrap() };
         kind.check(draft).into_iter().map(|fault| fault.key.unwrap()).collect()
     };
     assert!(keys(config()).is_empty());

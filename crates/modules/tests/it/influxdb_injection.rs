@@ -2,10 +2,10 @@
 //! nothing with the writers say what the server would see.
 
 use bailiwick_model::Code;
+use bailiwick_testkit::flux;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::flux_reader;
 use crate::influxdb_support::{NO_ROWS, agent, answering, flux};
 use crate::service::Reply;
 
@@ -82,11 +82,11 @@ async fn ask(first: (&str, &str), second: &str) -> Result<String, Code> {
 /// Both literals read back to exactly the given values, and everything around them is ours.
 fn check(source: &str, op: &str, first: &str, second: &str) {
     let rest = source.strip_prefix(HEAD).unwrap().strip_prefix(op).unwrap().strip_prefix(' ').unwrap();
-    let read = if op.ends_with('~') { flux_reader::regex(rest) } else { flux_reader::string(rest) };
+    let read = if op.ends_with('~') { flux::regex(rest) } else { flux::string(rest) };
     let (value, rest) = read.unwrap_or_else(|fault| panic!("{fault}: {source}"));
     assert_eq!(value, first, "{source}");
     let rest = rest.strip_prefix(" and r[\"b\"] != ").unwrap_or_else(|| panic!("{source}"));
-    let (value, rest) = flux_reader::string(rest).unwrap_or_else(|fault| panic!("{fault}: {source}"));
+    let (value, rest) = flux::string(rest).unwrap_or_else(|fault| panic!("{fault}: {source}"));
     assert_eq!((value.as_str(), rest), (second, TAIL), "{source}");
 }
 
@@ -131,7 +131,7 @@ async fn a_bucket_stays_one_string_everywhere() {
     agent.call("list_measurements", &json!({ "bucket": bucket })).await.unwrap();
     let source = flux(&service);
     let (value, rest) =
-        flux_reader::string(source.strip_prefix("import \"influxdata/influxdb/schema\"\nschema.measurements(bucket: ").unwrap()).unwrap();
+        flux::string(source.strip_prefix("import \"influxdata/influxdb/schema\"\nschema.measurements(bucket: ").unwrap()).unwrap();
     assert_eq!((value.as_str(), rest), (bucket, ")\n"));
 }
 

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Agent, open, try_open};
+use crate::support::{Agent, mistakes, open, try_open};
 
 struct Desk {
     dir: TempDir,
@@ -361,6 +361,11 @@ fn configuration_faults_name_the_key() {
         let fault = try_open("sqlite", "a", None, &config).err().unwrap();
         assert_eq!(fault.key.as_deref(), Some(key), "{config}");
     }
+    // What needs no disk to see is found by `validate`, too.
+    let all = json!({ "db_dir": at, "max_rows": 0, "max_result_bytes": 9 << 20, "statement_timeout_ms": 0, "max_db_bytes": 1, "busy_timeout_ms": 60_001 });
+    let keys = ["max_rows", "max_result_bytes", "statement_timeout_ms", "max_db_bytes", "busy_timeout_ms"];
+    assert_eq!(mistakes("sqlite", &all, &[]), keys);
+    assert!(mistakes("sqlite", &json!({ "db_dir": at }), &[]).is_empty());
     let hint = try_open("sqlite", "a", None, &json!({ "db_path": "x" })).err().unwrap();
     assert!(hint.remedy.contains("db_dir"));
 }

@@ -487,6 +487,8 @@ async fn a_refusal_names_the_class() {
         ("execute", "SELECT 1", "SELECT"),
         ("execute", "VALUES(1)", "VALUES"),
         ("execute", "DROP TABLE t", "DROP"),
+        ("execute", "ALTER TABLE plain DROP COLUMN b", "ALTER TABLE DROP COLUMN"),
+        ("execute", "CREATE TABLE temp.x(a)", "CREATE TEMP"),
         ("execute", "PRAGMA user_version", "PRAGMA"),
         ("execute", "ATTACH 'x' AS y", "ATTACH"),
         ("execute", "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END", "CREATE TRIGGER"),

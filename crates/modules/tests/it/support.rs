@@ -63,10 +63,16 @@ pub(crate) fn try_open_in(
 
 /// The keys of the mistakes that the configuration alone shows, for an agent that is not known yet. Opening must refuse the first of them.
 pub(crate) fn mistakes(kind: &str, config: &Value, credentials: &[(&str, &str)]) -> Vec<String> {
-    let draft = ModuleDraft { agent_id: None, agent_type: &AgentType::parse("tester").unwrap(), config: config.as_object().unwrap() };
+    mistakes_in(kind, None, config, credentials)
+}
+
+/// The same for an agent in the mode `access`.
+pub(crate) fn mistakes_in(kind: &str, access: Option<Access>, config: &Value, credentials: &[(&str, &str)]) -> Vec<String> {
+    let agent_type = AgentType::parse("tester").unwrap();
+    let draft = ModuleDraft { agent_id: None, agent_type: &agent_type, access, config: config.as_object().unwrap() };
     let faults = ModuleRegistry::with_builtin().get(kind).unwrap().check(draft);
     let keys: Vec<String> = faults.into_iter().map(|fault| fault.key.unwrap()).collect();
-    let opened = try_open_on(&Host::isolated(), kind, "a", None, config, credentials).err().map(|fault| fault.key.unwrap());
+    let opened = try_open_on(&Host::isolated(), kind, "a", access, config, credentials).err().map(|fault| fault.key.unwrap());
     assert_eq!(opened.is_some(), !keys.is_empty(), "{kind}: {keys:?} and {opened:?}");
     assert!(opened.is_none_or(|key| keys.contains(&key)), "{kind}: {keys:?}");
     keys

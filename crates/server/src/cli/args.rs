@@ -1,13 +1,19 @@
 //! The command line as written ("low" arguments): plain data, one struct per command. The text here is the help text.
 
+mod people;
+mod things;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bailiwick_model::{AgentId, AgentType, OrgId};
+use bailiwick_model::{AgentId, OrgId, RunId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::logging::LogFormat;
+
+pub(crate) use people::{GroupCommand, PlatformAdminCommand, UserCommand};
+pub(crate) use things::{AgentCommand, KeyCommand, OrgCommand, OwnerArgs, SecretCommand};
 
 /// A gateway and control plane for MCP: every agent gets its own tools, resources and credentials, and everything it did is on a
 /// ledger that can be proven unaltered.
@@ -63,6 +69,10 @@ pub(crate) struct Common {
     /// Configuration file [default: ./bailiwick.yml, then bailiwick/bailiwick.yml in the user's configuration directory]
     #[arg(long, global = true, value_name = "FILE", env = "BAILIWICK_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// Administer the gateway at URL through its API, with the key in BAILIWICK_KEY or the file BAILIWICK_KEY_FILE, instead of the database
+    /// of this machine
+    #[arg(long, global = true, value_name = "URL", env = "BAILIWICK_SERVER", hide_env_values = true)]
+    pub(crate) server: Option<String>,
     /// Form of results on stdout
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub(crate) output: Form,
@@ -89,15 +99,30 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show on this machine, with nothing set up, what Bailiwick does
     Demo(DemoArgs),
+    /// Organisations
+    #[command(subcommand)]
+    Org(OrgCommand),
+    /// Members of an organisation: the people
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Groups of members
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// API keys of agents
     #[command(subcommand)]
     Key(KeyCommand),
+    /// People who act above organisations
+    #[command(subcommand)]
+    PlatformAdmin(PlatformAdminCommand),
     /// Sealed values: credentials that agents use without seeing them
     #[command(subcommand)]
     Secret(SecretCommand),
     /// The record of everything agents did
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Runs of agents: what they worked on, and the calls that belong to it
+    #[command(subcommand)]
+    RunLog(RunLogCommand),
     /// The database
     #[command(subcommand)]
     Db(DbCommand),
@@ -191,45 +216,6 @@ pub(crate) struct DemoArgs {
     pub(crate) once: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Create a key for one agent; it is shown this once
-    Create {
-        /// Organisation [default: `org` of the configuration]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-        /// The agent that the key speaks for
-        #[arg(long, value_parser = AgentId::parse)]
-        agent_id: AgentId,
-        /// Its type, which names its manifest
-        #[arg(long, value_parser = AgentType::parse)]
-        agent_type: AgentType,
-        /// Lifetime such as `90d`, `12h`, `30m`, or `never`
-        #[arg(long, value_name = "TIME", default_value = "90d", value_parser = super::when::lifetime)]
-        expires: super::when::Lifetime,
-        /// What the key is for
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        note: String,
-    },
-    /// List keys without their secret part
-    List {
-        /// Organisation [default: all]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-    },
-    /// Revoke a key: it stops working within a second, everywhere
-    Revoke {
-        /// Key id as shown by `key list`
-        #[arg(value_name = "KEY_ID")]
-        id: String,
-        /// Organisation [default: whichever has the key]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-        #[command(flatten)]
-        confirm: Confirm,
-    },
-}
-
 /// Consent to what cannot be undone.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Confirm {
@@ -239,33 +225,30 @@ pub(crate) struct Confirm {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum SecretCommand {
-    /// Seal a value read from stdin or from a file; a value never stands on the command line
-    Set {
-        /// Name that configuration refers to as ${secret:NAME}
-        name: String,
-        /// Organisation [default: `org` of the configuration]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-        /// File that holds the value [default: stdin]; one trailing newline is not part of it
-        #[arg(long, value_name = "FILE")]
-        from_file: Option<PathBuf>,
-    },
-    /// List names, never values
+pub(crate) enum RunLogCommand {
+    /// Runs, newest first
     List {
-        /// Organisation [default: `org` of the configuration]
+        /// Organisation [default: all]
         #[arg(long, value_parser = OrgId::parse)]
         org: Option<OrgId>,
+        /// Only runs of this member, or `agent:ID`
+        #[arg(long, value_name = "SUBJECT")]
+        sub: Option<String>,
+        /// Only runs that have not ended
+        #[arg(long)]
+        open: bool,
+        /// How many of each organisation
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
     },
-    /// Remove a sealed value
-    Rm {
-        /// Name of the value
-        name: String,
-        /// Organisation [default: `org` of the configuration]
+    /// One run and its calls
+    Show {
+        /// Run id as given by `run_start` and `run-log list`
+        #[arg(value_name = "RUN_ID", value_parser = RunId::parse)]
+        id: RunId,
+        /// Organisation [default: all]
         #[arg(long, value_parser = OrgId::parse)]
         org: Option<OrgId>,
-        #[command(flatten)]
-        confirm: Confirm,
     },
 }
 
@@ -373,6 +356,8 @@ pub(crate) enum SchemaCommand {
         #[arg(long)]
         markdown: bool,
     },
+    /// The OpenAPI 3.1 document of the management API
+    Openapi,
     /// A page about the modules of this build: keys, credentials, tools with their arguments
     Modules,
 }
@@ -392,16 +377,6 @@ pub(crate) struct ValidateArgs {
     /// Take a module with writing tools and without `mode` for an error
     #[arg(long)]
     pub(crate) strict: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentCommand {
-    /// List agents that were ever given a key or started here
-    List {
-        /// Organisation [default: all]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bailiwick_gateway::OwnParts;
 use bailiwick_model::time::{Clock, Random};
 use bailiwick_modules::ModuleRegistry;
 use bailiwick_store::{PlatformScope, Store};
 
 use super::args::{Common, Form};
+use super::desk::{Desk, Here, Work};
+use super::remote::Remote;
+use crate::Program;
 use crate::app;
 use crate::check::Checks;
 use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::logging::LogFormat;
-use crate::operator::Operator;
 use crate::settings::Settings;
 use crate::system::{SystemClock, SystemRandomness};
 
@@ -21,27 +24,34 @@ use crate::system::{SystemClock, SystemRandomness};
 pub(crate) struct Context {
     pub(crate) environment: Environment,
     pub(crate) config: Option<PathBuf>,
+    /// The gateway whose API is spoken instead of opening the database.
+    pub(crate) server: Option<String>,
     pub(crate) form: Form,
     pub(crate) log_format: Option<LogFormat>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     /// The module kinds of this build.
     pub(crate) modules: ModuleRegistry,
+    /// What the program brings along of its own.
+    pub(crate) own: OwnParts,
     /// Steps of hardening that this place does not allow; told once logging has started.
     pub(crate) unhardened: Vec<String>,
 }
 
 impl Context {
     /// From the arguments and the environment of the process.
-    pub(crate) fn new(common: Common, environment: Environment, unhardened: Vec<String>, modules: ModuleRegistry) -> Self {
+    pub(crate) fn new(common: Common, environment: Environment, unhardened: Vec<String>, program: Program) -> Self {
+        let Program { modules, own } = program;
         Self {
             environment,
             config: common.config,
+            server: common.server,
             form: common.output,
             log_format: common.log_format,
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandomness::default()),
             modules,
+            own,
             unhardened,
         }
     }
@@ -69,14 +79,32 @@ impl Context {
         Ok((store, scope))
     }
 
-    /// The store and the ledger for a command that changes something.
+    /// Where an administrator's command is done: at the gateway of `--server`, or here.
+    ///
+    /// # Errors
+    /// When neither can be reached or opened.
+    pub(crate) async fn desk(&self, work: Work) -> Result<Desk, Failure> {
+        if let Some(server) = &self.server {
+            return Ok(Desk::there(Remote::new(server, &self.environment, &self.clock)?));
+        }
+        self.local_desk(&self.settings()?, work).await
+    }
+
+    /// The store and the ledger for a command that can only be done here and changes something.
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub(crate) async fn operator(&self, settings: &Settings) -> Result<Operator, Failure> {
+    pub(crate) async fn recording_desk(&self, settings: &Settings) -> Result<Desk, Failure> {
+        self.local_desk(settings, Work::Changes).await
+    }
+
+    async fn local_desk(&self, settings: &Settings, work: Work) -> Result<Desk, Failure> {
         let (store, scope) = self.store(settings).await?;
-        let ledger = app::open_ledger(settings, &store, &self.clock, &self.random).await?;
-        Ok(Operator { store, scope, ledger, clock: Arc::clone(&self.clock), random: Arc::clone(&self.random) })
+        let ledger = match work {
+            Work::Reads => None,
+            Work::Changes => Some(app::open_ledger(settings, &store, &self.clock, &self.random).await?),
+        };
+        Ok(Desk::here(Here { store, scope, ledger, home: settings.config.org.clone() }, &self.clock, &self.random))
     }
 
     /// Who is written down as the author of a change.

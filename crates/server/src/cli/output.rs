@@ -39,6 +39,35 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&(text + "\n"))
 }
 
+/// Prints one thing: as JSON, or a line for each member that is not null.
+///
+/// # Errors
+/// As [`print()`].
+pub(crate) fn print_one(form: Form, value: &impl Serialize) -> Result<(), Failure> {
+    if form == Form::Json {
+        return print_json(value);
+    }
+    let value = serde_json::to_value(value).map_err(|cause| Failure::new(Exit::Failed, format!("cannot write as JSON: {cause}")))?;
+    let members = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let lines = members.map(|(name, value)| {
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{name:<16} {}\n", printable(&shown))
+    });
+    print(&lines.collect::<String>())
+}
+
+/// Says that something was done: to people in a sentence, to programs as the thing that it is now.
+///
+/// # Errors
+/// As [`print()`].
+pub(crate) fn done(form: Form, value: &impl Serialize, sentence: &str) -> Result<(), Failure> {
+    if form == Form::Json {
+        return print_json(value);
+    }
+    eprintln!("{}", printable(sentence));
+    Ok(())
+}
+
 /// Prints `rows` as a JSON array or as a table.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! Whole lists from the store's pages. Bounded: a list that does not end is cut, not followed for ever.
 
 use bailiwick_model::OrgId;
-use bailiwick_store::{Agent, KeyInfo, OrgScope, PAGE_ROWS_MAX, PlatformScope, SecretInfo, Store};
+use bailiwick_store::{PAGE_ROWS_MAX, PlatformScope, Store};
 
 use crate::exit::Failure;
 
@@ -35,16 +35,4 @@ pub(super) async fn orgs(store: &Store, scope: &PlatformScope, only: Option<OrgI
     let all: Result<Vec<_>, Failure> =
         all_pages!(async |after: &str| store.orgs().list(scope, after).await, |last: &bailiwick_store::Organisation| last.org.to_string());
     Ok(all?.into_iter().map(|organisation| organisation.org).collect())
-}
-
-pub(super) async fn agents(store: &Store, inside: &OrgScope) -> Result<Vec<Agent>, Failure> {
-    all_pages!(async |after: &str| store.agents().list(inside, after).await, |last: &Agent| last.agent_id.to_string())
-}
-
-pub(super) async fn keys(store: &Store, inside: &OrgScope) -> Result<Vec<KeyInfo>, Failure> {
-    all_pages!(async |after: &str| store.keys().list(inside, after).await, |last: &KeyInfo| last.id.to_string())
-}
-
-pub(super) async fn secrets(store: &Store, inside: &OrgScope) -> Result<Vec<SecretInfo>, Failure> {
-    all_pages!(async |after: &str| store.secrets().list(inside, after).await, |last: &SecretInfo| last.name.clone())
 }

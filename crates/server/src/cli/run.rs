@@ -50,6 +50,7 @@ async fn serve(context: &Context, mut settings: Settings, args: &RunArgs, call_l
         manifests,
         environment: context.environment.clone(),
         modules: context.modules.clone(),
+        own: context.own.clone(),
         clock: context.clock.clone(),
         random: context.random.clone(),
         single_agent,
@@ -103,7 +104,7 @@ async fn talk(
     let caller = gateway.local_agent(agent_id, agent_type).await?;
     let reporting = health.map(|health| tokio::spawn(health.keep(gateway.clone(), Arc::clone(&caller))));
     let (sender, receiver) = stdio::outbox();
-    let line = Line { gateway: gateway.clone(), peer: Peer::new(caller, sender.clone()) };
+    let line = Line { gateway: gateway.clone(), peer: Peer::new(gateway, caller, sender.clone()) };
     let announcing = tokio::spawn({
         let (gateway, peer) = (gateway.clone(), Arc::clone(&line.peer));
         async move { gateway.announce_changes(peer).await }

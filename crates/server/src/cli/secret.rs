@@ -4,27 +4,18 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use bailiwick_model::OrgId;
-use bailiwick_store::event::EventKind;
-use bailiwick_store::{SECRET_BYTES_MAX, SecretInfo};
+use bailiwick_store::SECRET_BYTES_MAX;
 use secrecy::SecretString;
-use serde::Serialize;
 
-use super::args::SecretCommand;
+use super::args::{Form, SecretCommand};
 use super::context::Context;
-use super::{output, pages};
+use super::desk::{Desk, Work};
+use super::output;
 use crate::exit::{Exit, Failure};
-use crate::operator::Deed;
-use crate::settings::Settings;
-
-/// A sealed value as shown to operators.
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    org: OrgId,
-    version: i64,
-    updated_at: String,
-    updated_by: String,
-}
+use crate::http::api::operation::Nothing;
+use crate::http::api::org::OrgPath;
+use crate::http::api::secret::{ListSecrets, NewSecret, PutSecret, RemoveSecret, SecretPath, Value};
+use crate::http::api::text::SecretName;
 
 pub(super) async fn run(context: &Context, command: SecretCommand) -> Result<(), Failure> {
     // Read before the database is opened: nobody waits for a lock while a person types.
@@ -32,58 +23,44 @@ pub(super) async fn run(context: &Context, command: SecretCommand) -> Result<(),
         SecretCommand::Set { from_file, .. } => Some(read_value(from_file.as_deref())?),
         _ => None,
     };
-    let settings = context.settings()?;
-    let home = settings.config.org.clone();
-    match (command, value) {
-        (SecretCommand::Set { name, org, .. }, Some(value)) => set(context, &settings, &name, &org.unwrap_or(home), &value).await,
-        (SecretCommand::Rm { name, org, confirm }, _) => {
-            let org = org.unwrap_or(home);
-            output::confirm(&format!("Remove secret `{name}` of `{org}`"), confirm.yes)?;
-            remove(context, &settings, &name, &org).await
-        }
-        (SecretCommand::List { org }, _) => list(context, &settings, org.unwrap_or(home)).await,
-        (SecretCommand::Set { .. }, None) => Ok(()),
+    let work = if matches!(command, SecretCommand::List { .. }) { Work::Reads } else { Work::Changes };
+    if let SecretCommand::Rm { name, confirm, .. } = &command {
+        output::confirm(&format!("Remove secret `{name}`"), confirm.yes)?;
     }
-}
-
-async fn set(context: &Context, settings: &Settings, name: &str, org: &OrgId, value: &SecretString) -> Result<(), Failure> {
-    let operator = context.operator(settings).await?;
-    operator.store.orgs().ensure(&operator.scope, org).await?;
-    let deed = Deed { kind: EventKind::Secret, operation: "secret set", org: Some(org), subject: name };
-    let inside = operator.scope.within(org);
-    let done = operator.record(deed, operator.store.secrets().put(&inside, name, value)).await;
-    operator.close().await?;
-    let version = done?;
-    eprintln!("Secret `{name}` of `{org}` is sealed (version {version}). Refer to it as ${{secret:{name}}}.");
-    Ok(())
-}
-
-async fn remove(context: &Context, settings: &Settings, name: &str, org: &OrgId) -> Result<(), Failure> {
-    let operator = context.operator(settings).await?;
-    let deed = Deed { kind: EventKind::Secret, operation: "secret rm", org: Some(org), subject: name };
-    let inside = operator.scope.within(org);
-    let done = operator.record(deed, operator.store.secrets().delete(&inside, name)).await;
-    operator.close().await?;
-    done?;
-    eprintln!("Secret `{name}` of `{org}` is removed. Servers that use it fail until it is set again.");
-    Ok(())
-}
-
-async fn list(context: &Context, settings: &Settings, org: OrgId) -> Result<(), Failure> {
-    let (store, scope) = context.store(settings).await?;
-    let found = pages::secrets(&store, &scope.within(&org)).await;
-    store.close().await;
-    let row = |secret: SecretInfo| Row {
-        name: secret.name,
-        org: org.clone(),
-        version: secret.version,
-        updated_at: secret.updated_at.to_string(),
-        updated_by: secret.updated_by,
+    let desk = context.desk(work).await?;
+    let done = match (command, value) {
+        (SecretCommand::Set { name, org, .. }, Some(value)) => set(context.form, &desk, (&name, org), value).await,
+        (SecretCommand::Rm { name, org, .. }, _) => remove(context.form, &desk, &name, org).await,
+        (SecretCommand::List { org }, _) => list(context.form, &desk, org).await,
+        (SecretCommand::Set { .. }, None) => Ok(()),
     };
-    let rows: Vec<Row> = found?.into_iter().map(row).collect();
-    output::print_rows(context.form, &rows, ["NAME", "ORG", "VERSION", "UPDATED", "BY"], |row| {
+    done.and(desk.close().await)
+}
+
+async fn set(form: Form, desk: &Desk, (name, org): (&str, Option<OrgId>), value: SecretString) -> Result<(), Failure> {
+    let path = SecretPath { org: desk.org(org).await?, name: parsed(name)? };
+    desk.ensure_org(&path.org).await?;
+    let secret = desk.ask::<PutSecret>(path, NewSecret { value: Value(value) }).await?;
+    let text = format!("Secret `{name}` of `{}` is sealed (version {}). Refer to it as ${{secret:{name}}}.", secret.org, secret.version);
+    output::done(form, &secret, &text)
+}
+
+async fn remove(form: Form, desk: &Desk, name: &str, org: Option<OrgId>) -> Result<(), Failure> {
+    let path = SecretPath { org: desk.org(org).await?, name: parsed(name)? };
+    let text = format!("Secret `{name}` of `{}` is removed. Servers that use it fail until it is set again.", path.org);
+    output::done(form, &desk.ask::<RemoveSecret>(path, Nothing {}).await?, &text)
+}
+
+async fn list(form: Form, desk: &Desk, org: Option<OrgId>) -> Result<(), Failure> {
+    let rows = desk.all::<ListSecrets, _>(OrgPath { org: desk.org(org).await? }).await?;
+    output::print_rows(form, &rows, ["NAME", "ORG", "VERSION", "UPDATED", "BY"], |row| {
         [row.name.clone(), row.org.to_string(), row.version.to_string(), row.updated_at.clone(), row.updated_by.clone()]
     })
+}
+
+fn parsed(name: &str) -> Result<SecretName, Failure> {
+    let invalid = |rule| Failure::new(Exit::Usage, "the name of the secret is not usable").hint(format!("use {rule}"));
+    SecretName::parse(name).map_err(invalid)
 }
 
 fn read_value(file: Option<&Path>) -> Result<SecretString, Failure> {

@@ -48,6 +48,7 @@ async fn serve(context: &Context, mut settings: crate::settings::Settings, stric
         manifests,
         environment: context.environment.clone(),
         modules: context.modules.clone(),
+        own: context.own.clone(),
         clock: context.clock.clone(),
         random: context.random.clone(),
         single_agent: None,

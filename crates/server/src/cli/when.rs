@@ -50,6 +50,11 @@ pub(super) fn lifetime(text: &str) -> Result<Lifetime, String> {
     if text == "never" { Ok(Lifetime::Never) } else { span(text).map(Lifetime::For) }
 }
 
+/// Reads `1h`, `7d`, or `0`.
+pub(super) fn overlap(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { span(text) }
+}
+
 /// Reads a span into the past, or an instant.
 pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {

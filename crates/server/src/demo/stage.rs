@@ -67,6 +67,7 @@ impl Stage {
             manifests,
             environment: context.environment.clone(),
             modules: context.modules.clone(),
+            own: context.own.clone(),
             clock: context.clock.clone(),
             random: context.random.clone(),
             single_agent: None,
@@ -158,7 +159,7 @@ async fn create_key(store: &Store, operator: &PlatformScope, org_name: &str, who
     let inside = operator.within(&org);
     store.orgs().ensure(operator, &org).await?;
     store.agents().create(&inside, &agent_id, &agent_type).await?;
-    let key = store.keys().create(&inside, NewKey { agent_id, label: "demonstration".to_owned(), expires_at: None }).await?;
+    let key = store.keys().create(&inside, NewKey { agent_id, sub: None, label: "demonstration".to_owned(), expires_at: None }).await?;
     Ok((key.id, key.token.expose_secret().to_owned()))
 }
 

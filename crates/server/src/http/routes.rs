@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response as RouterResponse};
 use axum::routing::get;
 use bailiwick_gateway::ServerEndpoint;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -21,6 +21,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 
+use super::api::Api;
 use super::connection::AnswerBody;
 use super::health::{self, Health};
 use super::watch::{Phase, Watch};
@@ -33,8 +34,18 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
     /// Answers one request of any method; never fails, every refusal is an answer. Limits size and time of the body itself.
     fn mcp(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Answer>> + Send;
 
+    /// The management API; `None` where there is none.
+    fn api(&self) -> Option<Api> {
+        None
+    }
+
     /// The present state. Anybody may ask, as often as he likes: cheap, or kept for a moment.
     fn health(&self) -> impl Future<Output = Health> + Send;
+
+    /// The document at a path below `/.well-known/oauth-protected-resource` (RFC 9728), as JSON; `None` where there is none.
+    fn resource_document(&self, _path: &str) -> Option<String> {
+        None
+    }
 }
 
 type Side = TowerToHyperService<Router>;
@@ -45,6 +56,7 @@ type SideOrAnswer<E> = Either<<E as Endpoint>::Answer, axum::body::Body>;
 /// The routes of one listener.
 pub(super) struct Routes<E> {
     endpoint: E,
+    api: Option<Api>,
     path: String,
     side: Side,
 }
@@ -54,7 +66,8 @@ impl<E: Endpoint> Routes<E> {
     /// their credentials on a redirect.
     pub(super) fn new(endpoint: E, path: &str) -> Self {
         let side = TowerToHyperService::new(side_routes(endpoint.clone()));
-        Self { endpoint, path: path.trim_end_matches('/').to_owned(), side }
+        let api = endpoint.api();
+        Self { endpoint, api, path: path.trim_end_matches('/').to_owned(), side }
     }
 
     fn is_endpoint(&self, path: &str) -> bool {
@@ -70,16 +83,26 @@ impl<E: Endpoint> Routes<E> {
 }
 
 fn side_routes<E: Endpoint>(endpoint: E) -> Router {
-    let ready = endpoint.clone();
+    let (ready, described) = (endpoint.clone(), endpoint.clone());
+    let described = async move |uri: Uri| match described.resource_document(uri.path()) {
+        Some(text) => json_answer(StatusCode::OK, text),
+        None => nothing(),
+    };
     Router::new()
+        .route("/.well-known/oauth-protected-resource", get(described.clone()))
+        .route("/.well-known/oauth-protected-resource/{*endpoint}", get(described))
         .route("/livez", get(async || health::live()))
         .route("/readyz", get(async move |query: RawQuery| health::ready(&ready.health().await, &query)))
         .route("/health", get(async move || health::counts(&endpoint.health().await)))
         .method_not_allowed_fallback(async || {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET and HEAD are served here")
         })
-        // Also `/.well-known/*` and `/register`: a 200 there sends clients into a sign-in that ignores their key.
-        .fallback(async || refusal(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path"))
+        .fallback(async || nothing())
+}
+
+/// Also at the rest of `/.well-known/*` and at `/register`: a 200 there sends clients into a sign-in that ignores their key.
+fn nothing() -> RouterResponse {
+    refusal(StatusCode::NOT_FOUND, "not_found", "nothing is served at this path")
 }
 
 fn refusal(status: StatusCode, code: &str, message: &str) -> RouterResponse {
@@ -88,8 +111,12 @@ fn refusal(status: StatusCode, code: &str, message: &str) -> RouterResponse {
 
 /// A JSON answer outside MCP; never cached.
 pub(super) fn answer(status: StatusCode, body: &Value) -> RouterResponse {
+    json_answer(status, body.to_string())
+}
+
+fn json_answer(status: StatusCode, body: String) -> RouterResponse {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body.to_string()).into_response()
+    (status, headers, body).into_response()
 }
 
 /// The routes as seen by one connection.
@@ -113,6 +140,9 @@ impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
             if let Some(only) = routes.server_endpoint(request.uri().path()) {
                 request.extensions_mut().insert(only);
                 return routes.endpoint.mcp(request).await.map(Either::Left);
+            }
+            if let Some(api) = routes.api.as_ref().filter(|_| Api::serves(request.uri().path())) {
+                return api.answer(request).await.map(Either::Right);
             }
             let Ok(response) = routes.side.call(request).await;
             response.map(Either::Right)

@@ -78,7 +78,14 @@ fn what_operators_change_is_on_the_ledger() {
         .iter()
         .map(|row| (row["tool"].as_str().unwrap(), row["server"].as_str().unwrap(), row["ok"] == true))
         .collect();
-    assert_eq!(deeds, [("secret rm", "NONE", false), ("key revoke", &id, true), ("key create", "r-1", true)]);
+    let expected = [
+        ("secret rm", "NONE", false),
+        ("key revoke", &id, true),
+        ("key create", "r-1", true),
+        ("agent create", "r-1", true),
+        ("org create", "default", true),
+    ];
+    assert_eq!(deeds, expected);
     assert!(rows[0]["operator"].as_str().unwrap().starts_with("cli:"), "{rows}");
     let proof = setup.command(&["audit", "verify"]);
     assert!(proof.status.success(), "{}", talk(&proof));

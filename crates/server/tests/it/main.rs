@@ -1,6 +1,11 @@
 //! Stories over the doors and the real program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod api;
+mod api_cli;
+mod api_people;
+mod api_rules;
+mod api_table;
 mod audit;
 mod base;
 mod canary;
@@ -27,6 +32,7 @@ mod run_http;
 mod scene;
 mod services;
 mod shared_rates;
+mod sign_in;
 mod spool;
 mod stdio;
 mod stop;

@@ -7,12 +7,13 @@ use bailiwick_model::schema;
 use bailiwick_modules::ModuleRegistry;
 use serde_json::Value;
 
-const FILES: [(&str, &[&str]); 5] = [
+const FILES: [(&str, &[&str]); 6] = [
     ("manifest.schema.json", &["schema", "manifest"]),
     ("bailiwick.schema.json", &["schema", "config"]),
     ("manifest.md", &["schema", "manifest", "--markdown"]),
     ("configuration.md", &["schema", "config", "--markdown"]),
     ("modules.md", &["schema", "modules"]),
+    ("openapi.json", &["schema", "openapi"]),
 ];
 
 fn repository() -> PathBuf {

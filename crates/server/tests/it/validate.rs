@@ -50,6 +50,13 @@ fn every_kind_of_mistake_has_its_place_and_rule() {
         (configured("extended_tools: 2"), "error 3 modules.files.config.extended_tools: must be `true` or `false`, not a number"),
         (configured("hard_links: alow"), "error 3 modules.files.config.hard_links: must be `refuse` or `allow`"),
         (configured("layout: 'x/{agent}'"), "error 3 modules.files.config.layout: only `{agent_id}` and `{agent_type}` are replaced"),
+        (configured("layout: '../{agent_id}'"), "error 3 modules.files.config.layout: contains `..`"),
+        (configured("max_read_bytes: 0"), "error 3 modules.files.config.max_read_bytes: is out of range"),
+        (module("  sqlite: {mode: read, config: {db_dir: /x, max_rows: 0}}\n"), "error 3 modules.sqlite.config.max_rows: is out of range"),
+        (
+            module("  sqlite: {mode: read, config: {db_dir: ''}}\n"),
+            "error 3 modules.sqlite.config.db_dir: must not be empty: module `sqlite` needs it",
+        ),
         (
             module(
                 "  http_proxy: {mode: read, config: {allowed_services: [{name: a, base_url: 'https://a.example'}, {name: b, base_url: x}]}}\n",
@@ -179,6 +186,9 @@ fn files_are_told_apart_and_each_has_its_verdict() {
         (&json!("free.yml"), &json!("modules.filesystem"), &json!(2)),
     ];
     assert_eq!(places, expected);
+    // What cannot be read is a manifest by its first keys, in JSON, too.
+    place.file("twice.yml", "{\n  \"agent_type\": \"a\",\n  \"agent_type\": \"b\",\n  \"modules\": {\"filesystem\": {\"mode\": \"read\", \"config\": {\"base_path\": \"/x\"}}}\n}\n");
+    assert_eq!(talk(&bailiwick(&place, &["validate", "twice.yml"], &[])), "INVALID: twice.yml (1 error)\n");
     let strict = bailiwick(&place, &["validate", "--strict", "free.yml"], &[]);
     assert_eq!((strict.status.code(), talk(&strict)), (Some(1), "INVALID: free.yml (1 error)\n".into()));
 }

@@ -28,7 +28,7 @@ const LINGER_MS: u64 = 100;
 const RETRY_MS: u64 = 200;
 
 /// Columns of a row behind `tenant_id`, in the order of [`bind`].
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 26] = [
     "event_id",
     "at",
     "kind",
@@ -49,6 +49,9 @@ const COLUMNS: [&str; 23] = [
     "args_digest",
     "result_bytes",
     "credential_kind",
+    "sub",
+    "email",
+    "client_id",
     "note",
     "writer",
     "seq",
@@ -87,6 +90,7 @@ type Inserting = Query<'static, Any, sqlx::any::AnyArguments>;
 
 fn bind(query: Inserting, writer: WriterId, seq: u64, row: &EventRow) -> Inserting {
     let (agent_id, agent_type) = row.agent();
+    let (sub, email) = row.member();
     query
         .bind(tenant(row).to_owned())
         .bind(row.event_id.to_string())
@@ -109,6 +113,9 @@ fn bind(query: Inserting, writer: WriterId, seq: u64, row: &EventRow) -> Inserti
         .bind(row.args_digest.as_deref().map(text))
         .bind(row.result_bytes.map(|n| i64::try_from(n).unwrap_or(i64::MAX)))
         .bind(row.credential_kind.as_deref().map(text))
+        .bind(sub.map(text))
+        .bind(email.map(text))
+        .bind(row.client_id.as_deref().map(text))
         .bind(row.note)
         .bind(writer.as_str().to_owned())
         .bind(i64::try_from(seq).unwrap_or(i64::MAX))

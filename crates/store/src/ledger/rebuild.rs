@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_model::time::Timestamp;
-use bailiwick_model::{AgentId, AgentType, EventId, OrgId, RunId};
+use bailiwick_model::{AgentId, AgentType, EventId, OrgId, RunId, Subject};
 use serde_json::{Map, Value};
 
 use super::chain::PREFIX_BYTES;
@@ -26,7 +26,7 @@ pub(crate) const INDETERMINATE: &str = "the process ended before an outcome was 
 /// The row of a record, as far as its members tell; `None` for records that have none (intents, the ledger's own).
 ///
 /// Members understood: `at` (microseconds), `kind`, `org`, `agent`, `agent_type`, `operator`, `source`, `tool`, `status`, `code`, `us`,
-/// `run`, `trace`, `result_bytes`. What an outcome does not say is taken from its intent, when that is at hand.
+/// `run`, `trace`, `result_bytes`, `sub`, `client`. What an outcome does not say is taken from its intent, when that is at hand.
 pub(crate) fn row(record: &[u8], intent: Option<&[u8]>, now: Timestamp) -> Option<EventRow> {
     let span = Span::of(record).filter(|span| !matches!(span, Span::Intent(_)))?;
     let own: Map<String, Value> = serde_json::from_slice(record).unwrap_or_default();
@@ -50,6 +50,7 @@ pub(crate) fn row(record: &[u8], intent: Option<&[u8]>, now: Timestamp) -> Optio
         run_id: text("run").and_then(|t| RunId::parse(t).ok()),
         trace_id: text("trace").map(Into::into),
         result_bytes: number("result_bytes"),
+        client_id: text("client").map(Into::into),
         note: Some(if status == Some("indeterminate") { INDETERMINATE } else { REBUILT }),
         ..EventRow::new(span.id(), at, kind, actor(&text))
     })
@@ -63,6 +64,7 @@ fn actor<'a>(text: &impl Fn(&str) -> Option<&'a str>) -> Actor {
             org,
             agent_id: text("agent").and_then(|t| AgentId::parse(t).ok()),
             agent_type: text("agent_type").and_then(|t| AgentType::parse(t).ok()),
+            sub: text("sub").and_then(|t| Subject::parse(t).ok()),
         },
     }
 }

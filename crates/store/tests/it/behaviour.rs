@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bailiwick_model::ServerName;
-use bailiwick_store::{Generations, NewSession, Scope, Store, StoreErrorKind, Topic};
+use bailiwick_model::{DocOwner, FeedbackId, HouseRules, Outcome, RunId, RunSource, ServerName, Timestamp};
+use bailiwick_store::{Attributed, Finisher, Generations, NewSession, Scope, Store, StoreErrorKind, Topic, Whereabouts};
 use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::support::{Org, TestDb, agent_id, agent_type, assert_kind, make_org, new_key, operator, org_id};
+use crate::{feedback, instructions, runs};
 
 /// Tables that belong to no organisation.
 const PLATFORM_TABLES: &[&str] = &[
@@ -17,6 +18,7 @@ const PLATFORM_TABLES: &[&str] = &[
     "ledger_records",
     "ledger_writers",
     "organisations",
+    "platform_admins",
     "platform_keys",
     "platform_secrets",
     "schema_migrations",
@@ -69,14 +71,20 @@ pub(crate) async fn mirrored_organisations_stay_untouched(db: &TestDb) {
         }
         store.keys().create(&org.scope, new_key(org)).await.unwrap();
     }
+    let mut foreign = Vec::new();
+    for org in [&acme, &beta] {
+        foreign.push(texts_and_runs(&store, org).await);
+    }
+    let foreign = foreign.remove(1);
     let acting = store.launch(&org_id("acme"), &acme.agent, &agent_type("research")).await;
     let acting = acting.unwrap_or_else(|error| panic!("{error:?}"));
     let before = rows_of(db, &store, "beta").await;
-    assert_eq!(before.len(), 7, "{before:?}");
+    assert_eq!(before.len(), 11, "{before:?}");
     let mut state = 1_u64;
     for _ in 0..ROUNDS {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         act(&store, &acme, &acting, state >> 33).await;
+        act_on_texts(&store, &acme, &foreign, state >> 40).await;
     }
     assert_eq!(rows_of(db, &store, "beta").await, before);
 }
@@ -100,6 +108,40 @@ async fn act(store: &Store, acme: &Org, acting: &Scope, dice: u64) {
             let id = store.sessions().create(acting, new).await.unwrap();
             store.sessions().end(acting, &id).await.unwrap();
         }
+    }
+}
+
+/// One instruction, one open run and one feedback; ids of the last two.
+async fn texts_and_runs(store: &Store, org: &Org) -> (RunId, FeedbackId) {
+    instructions::put(store, &org.scope, &DocOwner::Org, &instructions::text("rule", "x", "v")).await;
+    let (run, _) = runs::start(store, &org.scope, &runs::person("ann", ""), Whereabouts::default()).await;
+    let feedback = feedback::put(store, &org.scope, "gap", "other", Some(&run)).await;
+    (run, feedback)
+}
+
+/// What acme does with texts, runs and feedback, ids of the other organisation among them.
+async fn act_on_texts(store: &Store, acme: &Org, foreign: &(RunId, FeedbackId), dice: u64) {
+    let (org, ann) = (&acme.scope, runs::person("ann", ""));
+    let (rule, slug) = (instructions::kind("rule"), instructions::slug("x"));
+    let far = store.runs();
+    let touched = Attributed { run_id: foreign.0.clone(), source: RunSource::Explicit, last_seen_at: Timestamp::from_micros(0) };
+    match dice % 10 {
+        0 => drop(instructions::put(store, org, &DocOwner::Org, &instructions::text("rule", "x", "w")).await),
+        1 => drop(store.instructions().delete(org, &DocOwner::Org, &rule, &slug).await),
+        2 => {
+            let at = (&DocOwner::Org, &rule, &slug);
+            drop(store.instructions().revert(org, at, 1, None, &HouseRules::default()).await.unwrap());
+        }
+        3 => drop(runs::start(store, org, &ann, Whereabouts::default()).await),
+        4 => {
+            let by = if dice & 16 == 0 { Finisher::Owner(&ann) } else { Finisher::Admin { reason: "test" } };
+            assert!(!far.finish(org, by, &foreign.0, Outcome::Done, None).await.unwrap().was_open);
+        }
+        5 => far.touch(org, &touched).await.unwrap(),
+        6 => drop(far.ensure_implicit(org, &ann, Whereabouts::default()).await.unwrap()),
+        7 => drop(store.feedback().resolve(org, foreign.1, "mine").await.unwrap_err()),
+        8 => drop(far.prune(org, Timestamp::from_micros(i64::MAX)).await.unwrap()),
+        _ => drop(store.feedback().prune(org, Timestamp::from_micros(i64::MAX)).await.unwrap()),
     }
 }
 
@@ -189,13 +231,23 @@ pub(crate) async fn every_change_moves_its_counter(db: &TestDb) {
     store.keys().revoke(&acme.scope, key.id).await.unwrap();
     moved(&[Topic::Keys]).await;
     store.agents().set_disabled(&acme.scope, &acme.agent, true).await.unwrap();
-    moved(&[Topic::Agents, Topic::Keys]).await;
+    moved(&[Topic::Agents, Topic::Keys, Topic::AgentStates]).await;
     store.secrets().put(&acme.scope, "s", &"v".into()).await.unwrap();
     moved(&[Topic::Secrets]).await;
     store.secrets().delete(&acme.scope, "s").await.unwrap();
     moved(&[Topic::Secrets]).await;
     store.servers().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
     moved(&[Topic::Servers]).await;
+    instructions::put(&store, &acme.scope, &DocOwner::Org, &instructions::text("rule", "x", "v")).await;
+    moved(&[Topic::Instructions]).await;
+    store.instructions().delete(&acme.scope, &DocOwner::Org, &instructions::kind("rule"), &instructions::slug("x")).await.unwrap();
+    moved(&[Topic::Instructions]).await;
+    let (run, _) = runs::start(&store, &acme.scope, &runs::person("ann", ""), Whereabouts::default()).await;
+    moved(&[Topic::Runs]).await;
+    let ann = runs::person("ann", "");
+    assert!(store.runs().finish(&acme.scope, Finisher::Owner(&ann), &run, Outcome::Done, None).await.unwrap().was_open);
+    feedback::put(&store, &acme.scope, "gap", "other", None).await;
+    moved(&[]).await;
     store.servers().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
     store.orgs().ensure(&platform, &org_id("acme")).await.unwrap();
     assert_kind(store.orgs().create(&platform, &org_id("acme")).await, StoreErrorKind::Conflict);

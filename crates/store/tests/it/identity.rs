@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bailiwick_model::KeyId;
 use bailiwick_model::time::Clock as _;
-use bailiwick_store::{KeyRefusal, Keyring, NewKey, StoreErrorKind};
+use bailiwick_model::{KeyId, Subject};
+use bailiwick_store::{AgentRefusal, KeyRefusal, Keyring, NewKey, StoreErrorKind, TokenAgent, TokenClaims};
 use secrecy::ExposeSecret;
 use sqlx::Row;
 
@@ -61,12 +61,55 @@ pub(crate) async fn launch_makes_what_is_missing_and_keeps_keys_meaning(db: &Tes
     store.launch(&org, &agent_id("dev"), &agent_type("build")).await.unwrap();
     let inside = operator(&store).within(&org);
     assert_eq!(store.agents().get(&inside, &agent_id("dev")).await.unwrap().agent_type.as_str(), "build");
-    let key = NewKey { agent_id: agent_id("dev"), label: String::new(), expires_at: None };
+    let key = NewKey { agent_id: agent_id("dev"), sub: None, label: String::new(), expires_at: None };
     let id = store.keys().create(&inside, key).await.unwrap().id;
     let error = assert_kind(store.launch(&org, &agent_id("dev"), &agent_type("research")).await, StoreErrorKind::Conflict);
     assert!(error.message().contains("`dev`") && error.message().contains("`build`"), "{error}");
     store.keys().revoke(&inside, id).await.unwrap();
     store.launch(&org, &agent_id("dev"), &agent_type("research")).await.unwrap();
+}
+
+pub(crate) async fn a_token_is_admitted_as_the_agent_it_names(db: &TestDb) {
+    let store = db.open().await;
+    let (org, id, kind) = (org_id("acme"), agent_id("corp-1"), agent_type("research"));
+    let sub = Subject::parse("corp:person-1").unwrap();
+    let claims = TokenClaims::default();
+    let token = TokenAgent {
+        org: &org,
+        agent_id: &id,
+        agent_type: &kind,
+        sub: &sub,
+        email: Some("p@acme.example"),
+        claims: &claims,
+        create: false,
+    };
+    assert_eq!(store.admit(token).await.unwrap(), Err(AgentRefusal::Unknown));
+    let keyring = Keyring::start(store.clone()).await.unwrap();
+    let states = keyring.agent_states(db.clock.now()).unwrap();
+    let made = TokenAgent { create: true, ..token };
+    let (one, two) = tokio::join!(store.admit(made), store.admit(made));
+    let scope = one.unwrap().unwrap();
+    assert_eq!(two.unwrap().unwrap(), scope);
+    assert_eq!((scope.org(), scope.agent_id(), scope.agent_type(), scope.principal().key_id), (&org, &id, &kind, None));
+    assert_eq!((scope.principal().sub.as_ref(), scope.principal().email.as_deref()), (Some(&sub), Some("p@acme.example")));
+    assert_eq!(store.admit(token).await.unwrap(), Ok(scope));
+    let inside = operator(&store).within(&org);
+    assert_eq!(store.agents().get(&inside, &id).await.unwrap().created_by, "token");
+    // Creating changed nothing that was known of agents; disabling does, and is seen by who keeps a caller.
+    keyring.refresh().await.unwrap();
+    assert_eq!(keyring.agent_states(db.clock.now()), Ok(states));
+    store.agents().set_disabled(&inside, &id, true).await.unwrap();
+    db.clock.advance(Duration::from_millis(1001));
+    assert_eq!(keyring.agent_states(db.clock.now()), Err(KeyRefusal::Stale));
+    keyring.refresh().await.unwrap();
+    assert!(keyring.agent_states(db.clock.now()).unwrap() > states);
+    assert_eq!(store.admit(made).await.unwrap(), Err(AgentRefusal::Disabled));
+    store.agents().set_disabled(&inside, &id, false).await.unwrap();
+    let other = agent_type("build");
+    assert_eq!(store.admit(TokenAgent { agent_type: &other, ..made }).await.unwrap(), Err(AgentRefusal::OtherType));
+    // The same name in another organisation is another agent.
+    let elsewhere = org_id("beta");
+    assert_eq!(store.admit(TokenAgent { org: &elsewhere, ..token }).await.unwrap(), Err(AgentRefusal::Unknown));
 }
 
 pub(crate) async fn keys_verify_expire_and_are_revoked(db: &TestDb) {

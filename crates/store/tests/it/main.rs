@@ -4,12 +4,18 @@
 
 mod behaviour;
 mod faults;
+mod feedback;
 mod identity;
+mod instructions;
 mod ledger;
 mod memory;
 mod migrations;
+mod people;
 mod postgres;
 mod rates;
+mod requests;
+mod run_rows;
+mod runs;
 mod sealing;
 mod sessions;
 mod source;
@@ -47,6 +53,7 @@ behaviours! {
     identity::organisations_are_created_once_and_listed,
     identity::agents_are_created_listed_and_disabled,
     identity::launch_makes_what_is_missing_and_keeps_keys_meaning,
+    identity::a_token_is_admitted_as_the_agent_it_names,
     identity::keys_verify_expire_and_are_revoked,
     identity::another_replica_notices_a_revocation,
     identity::a_stale_copy_is_not_used,
@@ -60,12 +67,50 @@ behaviours! {
     sealing::first_opening_at_the_same_time_agrees_on_one_key,
     sealing::ledger_keys_are_stable_and_differ,
     memory::memory_belongs_to_agent_module_and_topic,
+    people::members_are_added_changed_and_removed,
+    people::the_last_administrator_stays,
+    people::two_administrators_cannot_remove_each_other,
+    people::groups_hold_members_and_answer_for_agents,
+    people::keys_of_members_end_with_their_membership,
+    people::a_key_moved_to_another_member_does_not_verify,
+    people::people_of_other_organisations_do_not_exist,
+    people::platform_administrators_stand_above,
+    people::what_a_token_says_counts_within_its_organisation,
+    people::nobody_becomes_platform_administrator_by_a_name,
+    requests::answers_are_kept_for_their_principal,
+    requests::keys_rotate_with_overlap,
+    requests::agents_change_in_one_step,
+    requests::secrets_are_set_at_a_version,
     rates::gateways_at_the_same_time_never_take_more_than_the_rate,
     rates::unused_calls_come_back_and_a_full_rate_takes_nothing_of_the_others,
     rates::rates_belong_to_their_agent_and_are_pruned,
     sessions::sessions_belong_to_their_agent,
     sessions::sessions_are_limited_and_pruned,
     sessions::another_replica_notices_the_end,
+    instructions::instructions_are_written_listed_and_read_again,
+    instructions::instructions_are_paged_by_layer_kind_and_slug,
+    instructions::expected_versions_are_kept_to,
+    instructions::deleted_instructions_keep_their_versions,
+    instructions::instructions_are_reverted_under_the_rules_of_today,
+    instructions::writers_at_the_same_time_lose_nothing,
+    instructions::the_largest_texts_fit_and_their_number_is_limited,
+    instructions::instructions_belong_to_their_organisation,
+    runs::runs_of_a_session_are_a_stack,
+    runs::a_session_id_alone_finds_nothing,
+    runs::a_named_run_is_an_open_one_of_the_same_subject,
+    runs::runs_outlive_their_connection,
+    runs::only_the_one_run_of_an_owner_is_inferred,
+    run_rows::runs_are_ended_by_their_subject_or_an_administrator,
+    run_rows::a_start_freezes_the_instruction,
+    run_rows::what_is_seen_of_a_run_is_written_now_and_then,
+    runs::owners_without_runs_cost_nothing_and_replicas_agree,
+    runs::implicit_runs_open_once_and_end_by_idleness,
+    run_rows::open_runs_of_an_owner_are_limited,
+    run_rows::runs_are_listed_by_filter_newest_first,
+    run_rows::old_runs_go_with_their_rows,
+    feedback::feedback_is_stamped_listed_and_resolved,
+    feedback::feedback_belongs_to_its_organisation,
+    feedback::feedback_is_limited_and_pruned_by_age,
     behaviour::organisations_do_not_see_each_other,
     behaviour::mirrored_organisations_stay_untouched,
     behaviour::probes_are_kept_per_endpoint,

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use bailiwick_model::DocOwner;
 use bailiwick_model::time::Clock as _;
-use bailiwick_store::{DatabaseUrl, Migrate, OpenOptions, Store, StoreErrorKind, apply_migrations, grant_role};
+use bailiwick_store::{DatabaseUrl, Migrate, OpenOptions, Store, StoreErrorKind, Whereabouts, apply_migrations, grant_role};
 use bailiwick_testkit::postgres::{Postgres, TestDatabase};
 use secrecy::ExposeSecret;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use crate::faults::{assert_locked_in_time, assert_usable};
 use crate::support::{TestDb, assert_kind, make_org, new_key, operator, org_id};
+use crate::{feedback, instructions, runs};
 
 /// One server for all of them: starting one costs a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -43,7 +45,10 @@ async fn rows_are_blocked(server: &Postgres) {
     store.secrets().put(&acme.scope, "s", &"v".into()).await.unwrap();
     store.keys().create(&acme.scope, new_key(&acme)).await.unwrap();
     let mut connection = app(db.database()).await;
-    let tenant_tables = ["agents", "api_keys", "secrets", "tenant_keys"];
+    instructions::put(&store, &acme.scope, &DocOwner::Org, &instructions::text("rule", "x", "v")).await;
+    runs::start(&store, &acme.scope, &runs::person("ann", ""), Whereabouts::default()).await;
+    feedback::put(&store, &acme.scope, "gap", "other", None).await;
+    let tenant_tables = ["agents", "api_keys", "secrets", "tenant_keys", "content_docs", "content_revisions", "runs", "tool_feedback"];
     for table in tenant_tables {
         assert_eq!(count(&mut connection, table).await, 0, "{table} without a binding");
     }

@@ -161,7 +161,7 @@ pub(crate) async fn make_org(store: &Store, name: &str) -> Org {
 }
 
 pub(crate) fn new_key(org: &Org) -> NewKey {
-    NewKey { agent_id: org.agent.clone(), label: "test".into(), expires_at: None }
+    NewKey { agent_id: org.agent.clone(), sub: None, label: "test".into(), expires_at: None }
 }
 
 #[track_caller]

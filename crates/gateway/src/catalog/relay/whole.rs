@@ -112,11 +112,12 @@ impl Whole {
             launcher: None,
             single_agent: None,
             call_log: None,
+            own: Default::default(),
         };
         let gateway = Gateway::start(setup).await.unwrap();
         let caller = gateway.local_agent(&AgentId::parse("a").unwrap(), &AgentType::parse("t").unwrap()).await.unwrap();
         let ((modern, first), (legacy, second)) = (mpsc::channel(LINES_QUEUED_MAX), mpsc::channel(LINES_QUEUED_MAX));
-        let peers = [modern, legacy].map(|outbox| Peer::new(caller.clone(), outbox));
+        let peers = [modern, legacy].map(|outbox| Peer::new(&gateway, caller.clone(), outbox));
         let whole = Self { gateway, peers, fakes, _outboxes: [first, second], _dir: dir };
         whole.say(1, INITIALIZE.to_owned()).await;
         whole.say(1, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned()).await;

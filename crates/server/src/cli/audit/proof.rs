@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use bailiwick_gateway::operations::Deed;
 use bailiwick_store::event::EventKind;
 use bailiwick_store::ledger::verify::{self, Finding, Intact, Signatures, Trust};
 use bailiwick_store::ledger::{SigningKey, VerifierKey, export_directory};
@@ -15,7 +16,6 @@ use super::super::args::{Form, TrustArgs};
 use super::super::context::Context;
 use super::super::output;
 use crate::exit::{Exit, Failure};
-use crate::operator::Deed;
 use crate::settings::{Settings, read_text};
 
 /// What a verification found.
@@ -162,11 +162,11 @@ fn finding_json(finding: &Finding) -> Value {
 /// `audit export`, itself recorded: reading the whole record is something that is to be known.
 pub(super) async fn export(context: &Context, out: Option<&Path>) -> Result<(), Failure> {
     let settings = context.settings()?;
-    let operator = context.operator(&settings).await?;
+    let desk = context.recording_desk(&settings).await?;
     let subject = out.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
-    let deed = Deed { kind: EventKind::Audit, operation: "audit export", org: None, subject: &subject };
-    let exported = operator.record(deed, async { Ok(write_export(context, &settings, out).await) }).await;
-    operator.close().await?;
+    let deed = Deed { kind: EventKind::Audit, operation: "audit export", subject: &subject };
+    let exported = desk.record(deed, async { Ok(write_export(context, &settings, out).await) }).await;
+    desk.close().await?;
     let intact = exported??;
     eprintln!("{} records exported; check them anywhere with `bailiwick audit verify FILE`", intact.records);
     Ok(())

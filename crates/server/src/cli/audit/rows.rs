@@ -4,7 +4,7 @@ use bailiwick_store::event::Event;
 use serde_json::{Value, json};
 
 use super::super::args::Form;
-use super::super::output::{print, print_json, print_rows, printable};
+use super::super::output::{self, print_json, print_rows, printable};
 use super::moment;
 use crate::exit::Failure;
 
@@ -62,14 +62,5 @@ pub(super) fn line(row: &Event) -> String {
 }
 
 pub(super) fn print_one(form: Form, row: &Event) -> Result<(), Failure> {
-    let value = as_json(row);
-    if form == Form::Json {
-        return print_json(&value);
-    }
-    let members = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let lines = members.map(|(name, value)| {
-        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name:<16} {}\n", printable(&shown))
-    });
-    print(&lines.collect::<String>())
+    output::print_one(form, &as_json(row))
 }

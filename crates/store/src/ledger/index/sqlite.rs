@@ -88,6 +88,7 @@ fn insert_rows(tx: &Transaction<'_>, batch: &Batch) -> StoreResult<()> {
 /// In the order of [`super::COLUMNS`].
 fn bind(statement: &mut Statement<'_>, writer: &str, seq: u64, row: &EventRow) -> rusqlite::Result<()> {
     let (agent_id, agent_type) = row.agent();
+    let (sub, email) = row.member();
     let mut place = 0;
     let mut bind = |value: &dyn ToSql| {
         place += 1;
@@ -114,6 +115,9 @@ fn bind(statement: &mut Statement<'_>, writer: &str, seq: u64, row: &EventRow) -
     bind(&row.args_digest.as_deref().map(escape_line))?;
     bind(&row.result_bytes.map(signed))?;
     bind(&row.credential_kind.as_deref().map(escape_line))?;
+    bind(&sub.map(escape_line))?;
+    bind(&email.map(escape_line))?;
+    bind(&row.client_id.as_deref().map(escape_line))?;
     bind(&row.note)?;
     bind(&writer)?;
     bind(&signed(seq))

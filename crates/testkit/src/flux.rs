@@ -2,9 +2,12 @@
 
 /// The value of the string literal at the beginning of `source`, and what follows it.
 ///
+/// # Errors
+/// Why the scanner would not read a string there.
+///
 /// A `"` ends the literal, except in the escape `\"`. A `$` takes the next character with it, whatever that is, unless it is `{`
 /// (an expression begins) or `"`.
-pub(crate) fn string(source: &str) -> Result<(String, &str), &'static str> {
+pub fn string(source: &str) -> Result<(String, &str), &'static str> {
     let body = source.strip_prefix('"').ok_or("no string begins here")?;
     let mut chars = body.char_indices();
     let end = loop {
@@ -33,9 +36,12 @@ pub(crate) fn string(source: &str) -> Result<(String, &str), &'static str> {
 
 /// The value of the regular expression literal at the beginning of `source`, and what follows it.
 ///
+/// # Errors
+/// Why the scanner would not read a regular expression there.
+///
 /// A `/` ends the literal. Behind a `\` it may also be an escaped one, and the scanner takes the longest token, so such a `/` ends the
 /// literal only when no other one comes.
-pub(crate) fn regex(source: &str) -> Result<(String, &str), &'static str> {
+pub fn regex(source: &str) -> Result<(String, &str), &'static str> {
     let body = source.strip_prefix('/').ok_or("no regular expression begins here")?;
     if body.starts_with('/') {
         return Err("a comment begins");

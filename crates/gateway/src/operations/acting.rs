@@ -1,0 +1,241 @@
+//! Who asks, and what he may do: the one place where standings become permissions.
+
+use std::sync::Arc;
+
+use bailiwick_model::{Code, GroupId, OrgId, Role, Standing, Subject};
+use bailiwick_store::event::{Actor, EventKind};
+use bailiwick_store::{OrgScope, PlatformScope, Scope, StoreErrorKind};
+
+use super::fault::{Done, Fault};
+use super::{Deed, Operations};
+
+/// Somebody with his standing at this moment.
+#[derive(Clone)]
+pub struct Acting(Who);
+
+#[derive(Clone)]
+enum Who {
+    /// Authenticated over the network.
+    Caller { scope: Scope, standing: Arc<Standing>, platform: Option<PlatformScope> },
+    /// Whoever may open the database and the root key.
+    Operator(PlatformScope),
+}
+
+/// What is required for an operation inside an organisation. An administrator of the organisation may whatever its other members may,
+/// and a platform administrator may what he may.
+#[derive(Clone, Copy, Debug)]
+pub enum Required<'a> {
+    /// Membership.
+    Member,
+    /// To be this member, or an administrator of some group.
+    Himself(&'a Subject),
+    /// To be an administrator of some group.
+    GroupAdmin,
+    /// To administer this group.
+    Group(&'a GroupId),
+    /// To administer the organisation.
+    OrgAdmin,
+}
+
+impl Required<'_> {
+    fn met_by(self, standing: &Standing, scope: &Scope) -> bool {
+        match self {
+            Self::Member => standing.is(Role::Member),
+            Self::Himself(sub) => standing.is(Role::GroupAdmin) || standing.is(Role::Member) && scope.principal().sub.as_ref() == Some(sub),
+            Self::GroupAdmin => standing.is(Role::GroupAdmin),
+            Self::Group(group) => standing.administers(group),
+            Self::OrgAdmin => standing.is(Role::OrgAdmin),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Member => "`member`",
+            Self::Himself(_) => "the member himself, or `group_admin`",
+            Self::GroupAdmin => "`group_admin`",
+            Self::Group(_) => "`group_admin` of the group",
+            Self::OrgAdmin => "`org_admin`",
+        }
+    }
+}
+
+/// Who stands on the ledger and beside what was changed.
+#[derive(Clone, Debug)]
+pub struct Author {
+    pub(super) actor: Actor,
+    /// For the record: a platform administrator is named with the organisation as whose member he acts.
+    pub(super) name: Box<str>,
+    /// Whether he is the operator at the machine.
+    pub(super) local: bool,
+}
+
+/// May read what was asked for, inside one organisation. Made only here.
+pub struct Reader {
+    scope: OrgScope,
+}
+
+impl Reader {
+    pub(super) fn scope(&self) -> &OrgScope {
+        &self.scope
+    }
+}
+
+/// May change what was asked for, inside one organisation. Made only here.
+pub struct Admin {
+    scope: OrgScope,
+    author: Author,
+    platform: bool,
+}
+
+impl Admin {
+    pub(super) fn scope(&self) -> &OrgScope {
+        &self.scope
+    }
+
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+
+    /// Whether he may act from above the organisation as well.
+    pub(super) fn is_platform(&self) -> bool {
+        self.platform
+    }
+}
+
+/// May act above organisations. Made only here.
+pub struct Platform {
+    scope: PlatformScope,
+    author: Author,
+}
+
+impl Platform {
+    pub(super) fn scope(&self) -> &PlatformScope {
+        &self.scope
+    }
+
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+}
+
+impl Operations {
+    /// The authenticated caller with what he may do now.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn caller(&self, scope: Scope) -> Done<Acting> {
+        let standing = Arc::new(self.store().members().standing(&scope).await?);
+        let platform = match self.store().members().as_platform(&scope).await {
+            Ok(platform) => Some(platform),
+            Err(fault) if fault.kind() == StoreErrorKind::NotFound => None,
+            Err(fault) => return Err(fault.into()),
+        };
+        Ok(Acting(Who::Caller { scope, standing, platform }))
+    }
+
+    /// Lets `acting` read in `org`. Whoever does so from above the organisation leaves a record of it.
+    ///
+    /// # Errors
+    /// `not_found` for an organisation that is not his, as for one that does not exist; `forbidden` with too low a role.
+    pub async fn reader(&self, acting: &Acting, org: &OrgId, required: Required<'_>, operation: &'static str) -> Done<Reader> {
+        let entered = self.enter(acting, org, required, operation).await?;
+        if matches!(entered.author.actor, Actor::Operator { .. }) {
+            let deed = Deed { kind: EventKind::Audit, operation, subject: org.as_str() };
+            self.note_reading(&entered.author, deed).await?;
+        }
+        Ok(Reader { scope: entered.scope })
+    }
+
+    /// Lets `acting` change something in `org`.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader).
+    pub async fn admin(&self, acting: &Acting, org: &OrgId, required: Required<'_>, operation: &'static str) -> Done<Admin> {
+        self.enter(acting, org, required, operation).await
+    }
+
+    /// Lets `acting` act above organisations.
+    ///
+    /// # Errors
+    /// `forbidden` for anybody but a platform administrator.
+    pub fn platform(&self, acting: &Acting, operation: &'static str) -> Done<Platform> {
+        let scope = match &acting.0 {
+            Who::Operator(scope) | Who::Caller { platform: Some(scope), .. } => scope.clone(),
+            Who::Caller { scope, standing, platform: None } => {
+                return Err(self.forbidden(scope, operation, "`platform_admin`", standing));
+            }
+        };
+        let author = acting.above_all(&scope, None);
+        Ok(Platform { scope, author })
+    }
+
+    async fn enter(&self, acting: &Acting, org: &OrgId, required: Required<'_>, operation: &'static str) -> Done<Admin> {
+        match &acting.0 {
+            Who::Caller { scope, standing, .. } if scope.org() == org && required.met_by(standing, scope) => {
+                let name = Box::from(bailiwick_store::Tenant::actor(scope));
+                let author = Author { actor: Actor::Agent(scope.clone()), name, local: false };
+                Ok(Admin { scope: scope.operator(), author, platform: acting.above().is_some() })
+            }
+            Who::Operator(platform) | Who::Caller { platform: Some(platform), .. } => {
+                let scope = platform.within(org);
+                self.store().orgs().get(&scope).await?;
+                Ok(Admin { scope, author: acting.above_all(platform, Some(org)), platform: true })
+            }
+            Who::Caller { scope, standing, .. } if scope.org() == org => Err(self.forbidden(scope, operation, required.words(), standing)),
+            Who::Caller { .. } => Err(no_org(org)),
+        }
+    }
+
+    fn forbidden(&self, scope: &Scope, operation: &'static str, required: &'static str, standing: &Standing) -> Fault {
+        let actual = standing.role.map_or("none", Role::as_str);
+        let message = format!("the operation requires {required}; the caller's role is `{actual}`");
+        let fault = Fault::new(Code::Forbidden, message, "ask an administrator of the organisation");
+        match self.note_refusal(scope, operation) {
+            Some(event) => fault.event(event),
+            None => fault,
+        }
+    }
+}
+
+/// The same for a foreign organisation and for none.
+fn no_org(org: &OrgId) -> Fault {
+    Fault::new(Code::NotFound, format!("organisation `{org}` does not exist"), "create it with `bailiwick org create`")
+}
+
+impl Acting {
+    /// Whoever may open the database itself.
+    #[must_use]
+    pub fn operator(scope: PlatformScope) -> Self {
+        Self(Who::Operator(scope))
+    }
+
+    /// The authenticated principal; `None` for the operator at the machine.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Scope> {
+        match &self.0 {
+            Who::Caller { scope, .. } => Some(scope),
+            Who::Operator(_) => None,
+        }
+    }
+
+    /// What he is in his own organisation.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        match &self.0 {
+            Who::Caller { standing, .. } => Some(standing),
+            Who::Operator(_) => None,
+        }
+    }
+
+    fn above_all(&self, scope: &PlatformScope, org: Option<&OrgId>) -> Author {
+        let actor = Actor::Operator { org: org.cloned(), name: scope.actor().into() };
+        Author { actor, name: scope.actor().into(), local: matches!(self.0, Who::Operator(_)) }
+    }
+
+    /// The scope above organisations, if he has it.
+    pub(super) fn above(&self) -> Option<&PlatformScope> {
+        match &self.0 {
+            Who::Operator(scope) | Who::Caller { platform: Some(scope), .. } => Some(scope),
+            Who::Caller { platform: None, .. } => None,
+        }
+    }
+}

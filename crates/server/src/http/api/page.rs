@@ -1,0 +1,85 @@
+//! Lists, page by page.
+
+use bailiwick_gateway::operations::Fault;
+use bailiwick_store::PAGE_ROWS_MAX;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::cursor;
+
+/// Items of a page when nothing is said.
+const LIMIT_DEFAULT: u32 = 100;
+/// Items of a page at most.
+pub(crate) const LIMIT_MAX: u32 = 500;
+
+/// Which part of a list.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    /// How many items at most; 100 when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 500)]
+    pub(crate) limit: Option<Limit>,
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2048)]
+    pub(crate) cursor: Option<String>,
+}
+
+/// A number of items.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
+pub(crate) struct Limit(u32);
+
+impl TryFrom<u32> for Limit {
+    type Error = &'static str;
+
+    fn try_from(limit: u32) -> Result<Self, &'static str> {
+        if (1..=LIMIT_MAX).contains(&limit) { Ok(Self(limit)) } else { Err("a whole number from 1 to 500") }
+    }
+}
+
+impl Limit {
+    /// The largest page.
+    pub(crate) const MAX: Self = Self(LIMIT_MAX);
+}
+
+/// The limit that is meant.
+pub(crate) fn limit(limit: Option<Limit>) -> u32 {
+    limit.map_or(LIMIT_DEFAULT, |Limit(limit)| limit)
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The items in their order.
+    pub(crate) items: Vec<T>,
+    /// Give it as `cursor` for the next page; null when there is none.
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// The name behind which the page begins.
+    ///
+    /// # Errors
+    /// For a cursor of another list.
+    pub(crate) fn after(&self, operation: &str, place: &str) -> Result<String, Fault> {
+        cursor::open(operation, place, self.cursor.as_deref())
+    }
+
+    /// The page from what the store gave, which is all it had or [`PAGE_ROWS_MAX`]; `name` is what it is ordered by.
+    pub(crate) fn page<S, T>(
+        &self,
+        rows: Vec<S>,
+        (operation, place): (&str, &str),
+        name: impl Fn(&S) -> String,
+        show: impl Fn(S) -> T,
+    ) -> Page<T> {
+        let limit = usize::try_from(limit(self.limit)).unwrap_or(usize::MAX);
+        let full = i64::try_from(rows.len()).is_ok_and(|count| count >= PAGE_ROWS_MAX);
+        let more = rows.len() > limit || full;
+        let rows: Vec<S> = rows.into_iter().take(limit).collect();
+        let next_cursor = rows.last().filter(|_| more).map(|last| cursor::seal(operation, place, &name(last)));
+        Page { items: rows.into_iter().map(show).collect(), next_cursor }
+    }
+}

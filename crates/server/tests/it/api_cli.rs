@@ -1,0 +1,141 @@
+//! The command line, at the machine and through the API: the same commands, the same shapes, the same exit codes.
+
+use std::process::{Command, Output, Stdio};
+
+use bailiwick_testkit::place::Place;
+use serde_json::Value;
+
+use crate::api::Town;
+use crate::scene::talk;
+
+/// The command line of somebody elsewhere, who has nothing but the address and a key.
+fn remote(town: &Town, who: &str, args: &[&str]) -> Output {
+    let place = Place::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(args).args(["--server", &town.app.base_url()]).env_clear();
+    command.env("HOME", place.path()).env("BAILIWICK_KEY", town.key(who)).current_dir(place.path());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(std::fs::read_dir(place.path()).unwrap().next().is_none(), "{args:?} left something behind");
+    output
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", talk(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Times, and who did it, differ.
+fn without_circumstances(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(members) => {
+            members.retain(|name, _| !name.ends_with("_at") && !matches!(name.as_str(), "created_by" | "updated_by" | "id" | "token"));
+            members.values_mut().for_each(|member| *member = without_circumstances(member.take()));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = without_circumstances(item.take())),
+        _ => {}
+    }
+    value
+}
+
+#[test]
+fn commands_give_the_same_here_and_there() {
+    let town = Town::new("");
+    let pairs: [&[&str]; 14] = [
+        &["user", "add", "NEW", "--email", "new@acme.example", "--role", "group_admin"],
+        &["user", "role", "NEW", "member"],
+        &["user", "show", "NEW"],
+        &["group", "create", "NEW", "--name", "Group NEW"],
+        &["group", "add", "NEW", "ann", "--role", "group_admin"],
+        &["group", "members", "NEW"],
+        &["group", "remove", "NEW", "ann"],
+        &["agent", "create", "NEW", "--agent-type", "reader"],
+        &["agent", "assign", "NEW", "--group", "data", "--role", "group_admin"],
+        &["agent", "disable", "NEW"],
+        &["agent", "enable", "NEW"],
+        &["key", "create", "--agent-id", "NEW", "--user", "ann", "--note", "for NEW"],
+        &["group", "delete", "NEW", "--yes"],
+        &["user", "remove", "NEW", "--yes"],
+    ];
+    for args in pairs {
+        let named = |name: &str| -> Vec<String> {
+            let args = args.iter().map(|arg| arg.replace("NEW", name));
+            args.chain(["--org", "acme", "-o", "json"].map(str::to_owned)).collect()
+        };
+        let (here, there) = (named("here"), named("there"));
+        let here = json(&town.app.command(&here.iter().map(String::as_str).collect::<Vec<_>>()));
+        let there = json(&remote(&town, "org_admin", &there.iter().map(String::as_str).collect::<Vec<_>>()));
+        let (here, there) = (without_circumstances(here).to_string(), without_circumstances(there).to_string());
+        assert_eq!(here.replace("here", "NEW"), there.replace("there", "NEW"), "{args:?}");
+    }
+    for args in [&["user", "list"][..], &["group", "list"], &["agent", "list"], &["key", "list"], &["secret", "list"]] {
+        let args: Vec<&str> = args.iter().copied().chain(["--org", "acme", "-o", "json"]).collect();
+        let strip = |mut value: Value| {
+            // When a key was last used is written down later than it is used.
+            value.as_array_mut().unwrap().iter_mut().for_each(|row| {
+                row.as_object_mut().unwrap().remove("last_used_at");
+            });
+            value
+        };
+        assert_eq!(strip(json(&town.app.command(&args))), strip(json(&remote(&town, "org_admin", &args))), "{args:?}");
+    }
+    for (args, who) in
+        [(&["org", "list"][..], "platform_admin"), (&["org", "show", "acme"], "member"), (&["platform-admin", "list"], "platform_admin")]
+    {
+        let args: Vec<&str> = args.iter().copied().chain(["-o", "json"]).collect();
+        assert_eq!(json(&town.app.command(&args)), json(&remote(&town, who, &args)), "{args:?}");
+    }
+    assert_eq!(talk(&town.app.command(&["user", "list", "--org", "acme"])), "");
+    let (here, there) = (town.app.command(&["user", "list", "--org", "acme"]), remote(&town, "org_admin", &["user", "list"]));
+    assert_eq!(String::from_utf8(here.stdout), String::from_utf8(there.stdout), "the organisation of the key is meant");
+}
+
+#[test]
+fn mistakes_have_their_exit_codes_there_too() {
+    let town = Town::new("");
+    let code = |who: &str, args: &[&str]| {
+        let output = remote(&town, who, args);
+        (output.status.code().unwrap(), talk(&output))
+    };
+    let (exit, text) = code("member", &["user", "list"]);
+    assert_eq!(exit, 3);
+    assert!(
+        text.starts_with("error: the operation requires `group_admin`") && text.contains("\nhint: ") && text.contains("\nevent: "),
+        "{text}"
+    );
+    assert_eq!(code("org_admin", &["user", "show", "ghost"]).0, 4);
+    assert_eq!(code("org_admin", &["user", "list", "--org", "beta"]).0, 4);
+    assert_eq!(code("org_admin", &["user", "add", "ann"]).0, 5);
+    assert_eq!(code("org_admin", &["user", "remove", "ann", "--yes"]).0, 5);
+    assert_eq!(code("org_admin", &["key", "create", "--agent-id", "worker", "--note", "a\u{202e}b"]).0, 2);
+    assert_eq!(code("org_admin", &["key", "revoke", "0011223344556677", "--yes"]).0, 4);
+    let place = Place::new();
+    let bare = |server: &str, key: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+        command.args(["user", "list", "--server", server]).env_clear().env("HOME", place.path()).current_dir(place.path());
+        command.envs(key.map(|key| ("BAILIWICK_KEY", key))).output().unwrap()
+    };
+    assert_eq!(bare(&town.app.base_url(), None).status.code(), Some(3), "no key");
+    assert_eq!(bare(&town.app.base_url(), Some("bw_nonsense")).status.code(), Some(3));
+    assert_eq!(bare("http://gateway.example", Some("bw_nonsense")).status.code(), Some(2), "in clear over the network");
+    assert_eq!(bare("http://127.0.0.1:1", Some("bw_nonsense")).status.code(), Some(6), "nobody there");
+    let file = place.file("key", format!("{}\n", town.key("org_admin")));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
+    command.args(["user", "list"]).env_clear().env("HOME", place.path()).env("BAILIWICK_SERVER", town.app.base_url());
+    assert!(command.env("BAILIWICK_KEY_FILE", file).output().unwrap().status.success());
+}
+
+#[test]
+fn a_key_that_is_replaced_works_for_a_while_and_then_not() {
+    let town = Town::new("");
+    let made = json(&town.app.command(&["key", "create", "--org", "acme", "--agent-id", "worker", "-o", "json"]));
+    let id = made["id"].as_str().unwrap();
+    let rotated = json(&remote(&town, "org_admin", &["key", "rotate", id, "--overlap", "0", "-o", "json"]));
+    assert_ne!(rotated["id"], made["id"]);
+    let me = |key: &Value| crate::api::Ask::by(key["token"].as_str().unwrap()).send(&town.app, "GET", "/v1/me").status;
+    assert_eq!(me(&rotated), 200);
+    let began = std::time::Instant::now();
+    while me(&made) != 401 {
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "still works");
+    }
+    assert_eq!(remote(&town, "org_admin", &["key", "rotate", id]).status.code(), Some(5), "it works no more");
+}
