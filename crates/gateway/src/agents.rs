@@ -160,6 +160,13 @@ impl Agents {
         Opened { bailiwick, staff, _watchers: watchers }
     }
 
+    /// The bailiwicks of an organisation that are open now.
+    pub(crate) fn open_in(&self, org: &OrgId) -> Vec<Arc<Bailiwick>> {
+        let open = self.open.lock();
+        let seats = open.iter().filter(|((of, _, _), _)| of == org);
+        seats.filter_map(|(_, seat)| seat.cell.get()).map(|opened| opened.bailiwick.clone()).collect()
+    }
+
     /// How the modules of all opened agents are.
     pub(crate) fn reports(&self) -> Vec<Report> {
         let seats: Vec<Arc<Seat>> = self.open.lock().values().cloned().collect();

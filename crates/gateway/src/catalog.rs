@@ -11,19 +11,21 @@ mod view;
 
 pub(crate) use admission::{Rejected, admit, admit_prompt, admit_resource, original_name};
 pub(crate) use bailiwick_mcp::client::List;
-pub(crate) use module_tool::module_tools;
+pub(crate) use module_tool::{OpenModule, module_tools};
 pub(crate) use relabel::Relabel;
 pub(crate) use resource::{Resource, admits};
 pub(crate) use view::{Stock, View, ViewSettings};
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_contract::Risk;
 use bailiwick_mcp::Json;
 use bailiwick_mcp::exchange::ParamHeader;
 use bailiwick_model::manifest::Access;
 use bailiwick_model::policy::{Kind, Source, ToolFacts};
 use bailiwick_modules::ToolModule;
+use data_encoding::HEXLOWER;
 
 use crate::house::HouseTool;
 use crate::limits::Places;
@@ -62,11 +64,35 @@ pub(crate) struct Tool {
     pub(crate) input: Schema,
     pub(crate) output: Option<Schema>,
     pub(crate) param_headers: Vec<ParamHeader>,
+    /// Which definition this is; see [`revision`]. Empty for what has none.
+    pub(crate) revision: Arc<str>,
+    /// Whether a credential of the organisation goes along with a call.
+    pub(crate) lends: bool,
     /// Arguments that the schema marks as secret; redacted wherever arguments are shown.
     pub(crate) sensitive: Vec<String>,
 }
 
+/// Digits of a revision.
+const REVISION_DIGITS: usize = 16;
+
+/// Tells definitions of one tool apart, on every replica and after a restart: the beginning of a digest of the definition as its server
+/// or module gave it.
+pub(crate) fn revision(definition: &Json) -> Arc<str> {
+    let digest = HEXLOWER.encode(digest(&SHA256, definition.as_str().as_bytes()).as_ref());
+    digest.get(..REVISION_DIGITS).unwrap_or_default().into()
+}
+
 impl Tool {
+    /// See the field.
+    pub(crate) fn revision(&self) -> Option<&Arc<str>> {
+        Some(&self.revision).filter(|revision| !revision.is_empty())
+    }
+
+    /// Whose credential goes along with a call (reference, governance 4.1).
+    pub(crate) fn credential_kind(&self) -> &'static str {
+        if self.lends { "org" } else { "none" }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -37,7 +37,7 @@ use crate::inflight::Inflight;
 use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
 use crate::mask::Mask;
-use crate::operations::Operations;
+use crate::operations::{Operations, OperationsSetup};
 use crate::peer::{self, Peer};
 use crate::replay::Streams;
 use crate::report::Report;
@@ -214,7 +214,14 @@ impl Gateway {
     }
 
     pub(crate) fn make_operations(&self) -> Operations {
-        Operations::new(self.0.store.clone(), Some(self.0.ledger.clone()), self.0.clock.clone(), self.0.random.clone())
+        Operations::new(OperationsSetup {
+            store: self.0.store.clone(),
+            ledger: Some(self.0.ledger.clone()),
+            rules: self.0.house.instructions().map(|config| config.rules.clone()).unwrap_or_default(),
+            tools: Some(Arc::new(self.clone())),
+            clock: self.0.clock.clone(),
+            random: self.0.random.clone(),
+        })
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -65,7 +65,8 @@ impl House {
 /// Does what a tool of the house does. The story learns which run the call belongs to, when that is only known now.
 pub(crate) async fn call(gateway: &Gateway, tool: HouseTool, story: &mut Story) -> Result<ToolOutput, Refusal> {
     let standing = gateway.house().roles.standing(story.caller.scope()).await.map_err(|error| unavailable(&error))?;
-    require(&standing, Role::Member)?;
+    let required = if tool == HouseTool::SetInstruction { Role::Member } else { tool.required() };
+    require(&standing, required)?;
     match tool {
         HouseTool::ReadmeAgent => instructions::readme(gateway, story, &standing).await,
         HouseTool::ListInstructions => instructions::list(gateway, story, &standing).await,
@@ -74,7 +75,7 @@ pub(crate) async fn call(gateway: &Gateway, tool: HouseTool, story: &mut Story) 
         HouseTool::RunStart => runs::start(gateway, story, &standing).await,
         HouseTool::RunFinish => runs::finish(gateway, story, &standing).await,
         HouseTool::Feedback => feedback::put(gateway, story).await,
-        HouseTool::ListFeedback => feedback::list(gateway, story, &standing).await,
+        HouseTool::ListFeedback => feedback::list(gateway, story).await,
     }
 }
 

@@ -1,5 +1,8 @@
 //! The door of the management API: the same rules for Host, Origin, size, time and credentials as at the MCP endpoint.
 
+use std::pin::Pin;
+
+use bailiwick_model::OrgId;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body;
@@ -11,10 +14,10 @@ use crate::call::authenticate;
 use crate::call::receive::{self, Received};
 use crate::fault::HttpFault;
 use crate::gateway::Gateway;
-use crate::operations::Operations;
+use crate::operations::{LiveTools, Operations};
 
-/// Largest body of a request: a secret of 64 KiB in its longest spelling.
-pub const MANAGE_BODY_BYTES_MAX: usize = 512 << 10;
+/// Largest body of a request: an instruction of 256 KiB in its longest spelling.
+pub const MANAGE_BODY_BYTES_MAX: usize = 2 << 20;
 
 /// A request whose sender is known. Its body has not been read.
 pub struct Admitted<B> {
@@ -42,6 +45,31 @@ impl From<HttpFault> for Denied {
         let mut headers = Box::new(response.headers().clone());
         headers.remove(http::header::CONTENT_TYPE);
         Self { status, message, remedy, headers }
+    }
+}
+
+impl LiveTools for Gateway {
+    fn missing<'a>(
+        &'a self,
+        org: &'a OrgId,
+        caller: Option<&'a Scope>,
+        mut names: Vec<String>,
+    ) -> Pin<Box<dyn Future<Output = Option<Vec<String>>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut known = self.agents().open_in(org);
+            if let Some(scope) = caller.filter(|scope| scope.org() == org) {
+                // Who has no manifest has no tools; that is no fault of the text.
+                known.extend(self.agents().get(scope).await);
+            }
+            if known.is_empty() {
+                return None;
+            }
+            for bailiwick in known {
+                let view = bailiwick.view(&None).await;
+                names.retain(|name| view.tool(name).is_none());
+            }
+            Some(names)
+        })
     }
 }
 

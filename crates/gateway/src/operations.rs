@@ -8,7 +8,9 @@ pub mod acting;
 pub mod agent;
 pub mod event;
 pub mod fault;
+pub mod feedback;
 pub mod group;
+pub mod instruction;
 pub mod key;
 pub mod me;
 pub mod member;
@@ -16,14 +18,16 @@ pub mod org;
 pub mod platform_admin;
 mod record;
 pub mod repeat;
+pub mod run;
 pub mod secret;
+mod tools;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_model::time::{Clock, Random};
-use bailiwick_model::{Code, Timestamp};
+use bailiwick_model::{Code, HouseRules, Timestamp};
 use bailiwick_store::Store;
 use bailiwick_store::ledger::Ledger;
 
@@ -31,12 +35,29 @@ pub use acting::{Acting, Admin, Author, Platform, Reader, Required};
 use fault::Done;
 pub use fault::{Fault, Wrong};
 pub use record::Deed;
+pub use tools::LiveTools;
 
 use crate::lock::Lock;
 use crate::window::Window;
 
 /// Refusals that are recorded in one second; the rest is refused all the same, so that a flood cannot fill the ledger.
 const REFUSALS_PER_SECOND_MAX: usize = 10;
+
+/// The parts that [`Operations::new`] takes.
+pub struct OperationsSetup {
+    /// What is administered.
+    pub store: Store,
+    /// Without one only those operations work that change nothing.
+    pub ledger: Option<Ledger>,
+    /// What instructions must not say.
+    pub rules: HouseRules,
+    /// Where it is known which tools there are, if anywhere.
+    pub tools: Option<Arc<dyn LiveTools>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids come from.
+    pub random: Arc<dyn Random>,
+}
 
 /// Everything that operations need. A clone is cheap and shares everything.
 #[derive(Clone)]
@@ -46,6 +67,10 @@ struct Inner {
     store: Store,
     /// Without one nothing can be changed.
     ledger: Option<Ledger>,
+    /// What instructions must not say.
+    rules: HouseRules,
+    /// Where it is known which tools there are.
+    tools: Option<Arc<dyn LiveTools>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     refusals: Lock<Window>,
@@ -54,11 +79,12 @@ struct Inner {
 }
 
 impl Operations {
-    /// Operations on `store`, recorded on `ledger`. Without a ledger only those work that change nothing.
+    /// Operations on these parts.
     #[must_use]
-    pub fn new(store: Store, ledger: Option<Ledger>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+    pub fn new(setup: OperationsSetup) -> Self {
+        let OperationsSetup { store, ledger, rules, tools, clock, random } = setup;
         let refusals = Lock::new(Window::new(REFUSALS_PER_SECOND_MAX, Duration::from_secs(1)));
-        Self(Arc::new(Inner { store, ledger, clock, random, refusals, unrecorded: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, unrecorded: AtomicU64::new(0) }))
     }
 
     /// The time.
@@ -75,6 +101,14 @@ impl Operations {
 
     fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    fn rules(&self) -> &HouseRules {
+        &self.0.rules
+    }
+
+    fn tools(&self) -> Option<&dyn LiveTools> {
+        self.0.tools.as_deref()
     }
 
     fn ledger(&self) -> Done<&Ledger> {

@@ -18,3 +18,5 @@ pub(crate) const META_ORIGINAL_NAME: &str = "dev.bailiwick/originalName";
 pub(crate) const META_REFUSAL: &str = "dev.bailiwick/refusal";
 /// `_meta` key of a request: the run that a call belongs to.
 pub(crate) const META_RUN_ID: &str = "dev.bailiwick/runId";
+/// `_meta` key of one of the house's tools: the role that its caller needs.
+pub(crate) const META_REQUIRED_ROLE: &str = "dev.bailiwick/requiredRole";

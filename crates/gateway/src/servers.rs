@@ -79,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) waits_for: Option<(Dependency, Egress)>,
     /// Where its probe is kept; not for servers of manifests.
     pub(crate) note: Option<ProbeNote>,
+    /// Whether a credential of the organisation goes along with what is sent.
+    pub(crate) lends: bool,
 }
 
 /// How an `mcp_proxy` module narrows and names its server's tools (reference, tool modules section 8.10).
@@ -122,6 +124,11 @@ impl Server {
 
     pub(crate) fn trust(&self) -> TrustClass {
         self.settings.trust
+    }
+
+    /// Whether a credential of the organisation goes along with what is sent.
+    pub(crate) fn lends(&self) -> bool {
+        self.settings.lends
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -6,7 +6,9 @@ pub(crate) mod audit;
 mod context;
 mod db;
 mod desk;
+mod feedback;
 mod group;
+mod instruction;
 mod key;
 mod org;
 pub(crate) mod output;
@@ -83,6 +85,8 @@ fn run(cli: Cli, program: Program) -> Result<(), Failure> {
         Command::PlatformAdmin(command) => finish(single()?, platform_admin::run(&context, command)),
         Command::Key(command) => finish(single()?, key::run(&context, command)),
         Command::Secret(command) => finish(single()?, secret::run(&context, command)),
+        Command::Instruction(command) => finish(single()?, instruction::run(&context, command)),
+        Command::Feedback(command) => finish(single()?, feedback::run(&context, command)),
         Command::Audit(command) => finish(single()?, audit::run(&context, command)),
         Command::RunLog(command) => finish(single()?, run_log::run(&context, command)),
         Command::Db(command) => finish(single()?, db::run(&context, &command)),

@@ -145,6 +145,8 @@ pub struct EventRow {
     pub server: Option<Arc<str>>,
     /// The public name of the tool, or the operation.
     pub tool: Option<Arc<str>>,
+    /// Which definition the tool had: the beginning of a digest of it, 16 hexadecimal digits.
+    pub tool_revision: Option<Arc<str>>,
     /// `allowed`, `denied`, ...
     pub decision: Option<Cow<'static, str>>,
     /// The code of a refusal or fault.
@@ -172,7 +174,7 @@ pub struct EventRow {
     /// The registered client through which it came, as the token names it.
     pub client_id: Option<String>,
     /// A remark of the ledger about this row.
-    pub note: Option<&'static str>,
+    pub note: Option<Cow<'static, str>>,
 }
 
 impl EventRow {
@@ -186,6 +188,7 @@ impl EventRow {
             actor,
             server: None,
             tool: None,
+            tool_revision: None,
             decision: None,
             code: None,
             ok: true,
@@ -243,6 +246,8 @@ pub struct Event {
     pub server: Option<String>,
     /// See [`EventRow::tool`].
     pub tool: Option<String>,
+    /// See [`EventRow::tool_revision`].
+    pub tool_revision: Option<String>,
     /// See [`EventRow::decision`].
     pub decision: Option<String>,
     /// See [`EventRow::code`].
@@ -318,7 +323,7 @@ pub enum EventPage {
 }
 
 const SELECT: &str = "SELECT id, tenant_id, event_id, at, kind, operator, agent_id, agent_type, server, tool, decision, code, ok, error, \
-    duration_ms, run_id, run_source, trace_id, args, args_digest, result_bytes, credential_kind, sub, email, client_id, note, writer, seq FROM events";
+    duration_ms, run_id, run_source, trace_id, args, args_digest, result_bytes, credential_kind, sub, email, client_id, note, writer, seq, tool_revision FROM events";
 
 const FILTERED: &str = " WHERE tenant_id = $1 AND id < $2 AND id > $3 \
     AND ($4 IS NULL OR kind = $4) AND ($5 IS NULL OR agent_id = $5) AND ($6 IS NULL OR server = $6) AND ($7 IS NULL OR tool = $7) \
@@ -480,6 +485,7 @@ fn read(row: &AnyRow) -> StoreResult<Event> {
         args: row.try_get("args")?,
         args_digest: row.try_get("args_digest")?,
         result_bytes: row.try_get("result_bytes")?,
+        tool_revision: row.try_get("tool_revision")?,
         credential_kind: row.try_get("credential_kind")?,
         sub: row.try_get("sub")?,
         email: row.try_get("email")?,

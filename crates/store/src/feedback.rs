@@ -180,6 +180,18 @@ impl Feedbacks<'_> {
         rows.iter().map(read).collect()
     }
 
+    /// One feedback; `None` also for one of another organisation.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn get(&self, tenant: &impl Tenant, id: FeedbackId) -> StoreResult<Option<Feedback>> {
+        let statement = "SELECT id, created_at, server, signal, kind, kind_raw, target, text, sub, email, run_id, source, resolved_at, \
+                         resolved_by, resolution FROM tool_feedback WHERE tenant_id = $1 AND id = $2";
+        let mut tx = self.0.read(tenant).await?;
+        let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(id.to_string());
+        query.fetch_optional(tx.connection()).await?.as_ref().map(read).transpose()
+    }
+
     /// Says what came of a feedback. Once: the first resolution stays.
     ///
     /// # Errors

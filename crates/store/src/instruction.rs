@@ -70,6 +70,17 @@ pub struct InstructionEntry {
     pub updated_at: Timestamp,
 }
 
+/// Which text of which owner.
+pub type DocName<'a> = (&'a DocOwner, &'a DocKind, &'a DocSlug);
+
+impl InstructionEntry {
+    /// Its name, after which the next page of a list begins.
+    #[must_use]
+    pub const fn name(&self) -> DocName<'_> {
+        (&self.owner, &self.kind, &self.slug)
+    }
+}
+
 /// What a history shows of one version; the text of it: [`Instructions::get_version`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
@@ -156,18 +167,18 @@ impl Instructions<'_> {
         tenant: &impl Tenant,
         owners: &[DocOwner],
         kind: Option<&DocKind>,
-        after: Option<&InstructionEntry>,
+        after: Option<DocName<'_>>,
         limit: u32,
     ) -> StoreResult<Vec<InstructionEntry>> {
         check_layers(owners)?;
         let limit = limit.clamp(1, INSTRUCTION_PAGE_MAX);
         let (skipped, mut position) = match after {
             None => (0, ("", "")),
-            Some(entry) => {
-                let layer = owners.iter().position(|owner| *owner == entry.owner);
+            Some((owner, kind, slug)) => {
+                let layer = owners.iter().position(|known| known == owner);
                 let remedy = "list from the beginning";
                 let layer = layer.ok_or_else(|| StoreError::invalid("the list that this page continues is another one by now", remedy))?;
-                (layer, (entry.kind.as_str(), entry.slug.as_str()))
+                (layer, (kind.as_str(), slug.as_str()))
             }
         };
         let mut tx = self.0.read(tenant).await?;

@@ -54,7 +54,7 @@ pub use group::{GROUPS_PER_ORG_MAX, Group, GroupMember, Groups};
 pub use handle::HANDLE_BYTES_MAX;
 pub use idempotency::{Claim, IDEMPOTENCY_KEPT, IDEMPOTENCY_ROWS_PER_ORG_MAX, Idempotency, Named};
 pub use instruction::{
-    INSTRUCTION_LAYERS_MAX, INSTRUCTION_PAGE_MAX, INSTRUCTIONS_PER_ORG_MAX, Instruction, InstructionEntry, InstructionPut,
+    DocName, INSTRUCTION_LAYERS_MAX, INSTRUCTION_PAGE_MAX, INSTRUCTIONS_PER_ORG_MAX, Instruction, InstructionEntry, InstructionPut,
     InstructionRevert, Instructions, REVISION_PAGE_MAX, Revision, SavedInstruction,
 };
 pub use key::{CreatedKey, KeyInfo, Keys, LIVE_KEYS_PER_ORG_MAX, NewKey};

@@ -30,6 +30,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_people"),
     migration!(7, "0007_instructions"),
     migration!(8, "0008_idempotency"),
+    migration!(9, "0009_tool_revisions"),
 ];
 
 #[cfg(test)]

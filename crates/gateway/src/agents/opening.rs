@@ -13,7 +13,7 @@ use bailiwick_store::{Scope, Store};
 use secrecy::SecretString;
 use tokio::task::JoinSet;
 
-use crate::catalog::{Tool, module_tools};
+use crate::catalog::{OpenModule, Tool, module_tools};
 use crate::credentials::Sources;
 use crate::dependency::{Dependency, WAIT_TOTAL_DEFAULT, WAIT_TOTAL_VARIABLE};
 use crate::limits::Places;
@@ -82,7 +82,10 @@ impl Opener {
         }
         let module = self.open_module(scope, entry, secrets).await?;
         let places = Arc::new(Places::new("module", self.limits.in_flight_per_module_max, &self.limits));
-        let tools = module_tools(&entry.key.as_str().into(), &module, &places, self.name_max);
+        let declared = self.kind(entry)?.credentials(&entry.config);
+        let lends = declared.iter().any(|key| value(secrets, source_name(entry, &key.name)).is_some());
+        let key = entry.key.as_str().into();
+        let tools = module_tools(&OpenModule { key: &key, module: &module, places: &places, lends }, self.name_max);
         Ok(Opening::Module(module, tools))
     }
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::opening::{Opener, Opening};
 use crate::bailiwick::Bailiwick;
-use crate::catalog::module_tools;
+use crate::catalog::{OpenModule, module_tools};
 use crate::changes::Changes;
 use crate::limits::Places;
 use crate::lock::Lock;
@@ -43,7 +43,10 @@ impl Staff {
         if manifest.compat.status_tool {
             let status: Arc<dyn ToolModule> = Arc::new(Status::of(bailiwick));
             let places = Arc::new(Places::new("module", opener.limits.in_flight_per_module_max, &opener.limits));
-            bailiwick.add_tools(module_tools(&STATUS_KEY.into(), &status, &places, opener.name_max));
+            bailiwick.add_tools(module_tools(
+                &OpenModule { key: &STATUS_KEY.into(), module: &status, places: &places, lends: false },
+                opener.name_max,
+            ));
         }
         Self {
             bailiwick: bailiwick.clone(),

@@ -147,6 +147,12 @@ struct Record<'r> {
     input: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'r str>,
+    /// Which definition the tool had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<&'r str>,
+    /// Whose credential went along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,6 +233,8 @@ impl<'s> Line<'s> {
             uri: story.names_uri().then(|| hash(key, story.name.as_bytes())),
             input: story.params.iter().find(|(name, _)| *name == "inputResponses").map(|(_, answers)| hash(key, answers.bytes())),
             source: tool.map(|t| &**t.source()),
+            revision: tool.and_then(|t| t.revision()).map(|revision| &**revision),
+            credential: tool.map(|t| t.credential_kind()),
             effect: tool.map(|t| if t.access() == Access::Read { "read" } else { "write" }),
             risk: tool.map(|t| t.risk().as_str()),
             args: args.as_deref(),
@@ -252,6 +260,8 @@ impl<'s> Line<'s> {
         EventRow {
             server: tool.map(|t| t.source().clone()),
             tool: Some(tool.map_or_else(|| story.shown_name().into(), |t| t.served_name().clone())),
+            tool_revision: tool.and_then(|t| t.revision().cloned()),
+            credential_kind: tool.map(|t| t.credential_kind().into()),
             decision: Some(status.word().into()),
             code: status.code.map(Into::into),
             ok: status.is_ok(),
@@ -263,7 +273,7 @@ impl<'s> Line<'s> {
             args: self.readable_args().map(|text| mask.clean_text(&text).into_owned()),
             result_bytes: status.result_bytes().map(|bytes| bytes as u64),
             client_id: client(story).map(str::to_owned),
-            note: story.hits.last().map(|hit| hit.event),
+            note: story.hits.last().map(|hit| hit.event.into()),
             ..row
         }
     }

@@ -13,7 +13,7 @@ use bailiwick_store::ledger::redact::sensitive_properties;
 use serde_json::Value;
 
 use super::resource::{Resource, URI_BYTES_MAX};
-use super::{Origin, Tool};
+use super::{Origin, Tool, revision};
 use crate::product::META_ORIGINAL_NAME;
 use crate::schema::{SCHEMA_BYTES_MAX, Schema, bounded};
 use crate::servers::Server;
@@ -63,6 +63,8 @@ pub(crate) fn admit(server: &Arc<Server>, served: ToolName, original: &str, defi
         input: Schema::new(input),
         output: output.map(|(output, _)| Schema::new(output)),
         param_headers,
+        revision: revision(definition),
+        lends: server.lends(),
         sensitive: sensitive_properties(&value),
     })
 }
@@ -103,6 +105,8 @@ fn bare(kind: Kind, server: &Arc<Server>, name: &str, original: &str) -> Tool {
         input: Schema::new(none()),
         output: None,
         param_headers: Vec::new(),
+        revision: "".into(),
+        lends: server.lends(),
         sensitive: Vec::new(),
     }
 }

@@ -10,20 +10,31 @@ use bailiwick_model::policy::Kind;
 use bailiwick_modules::{Access, ToolModule, ToolSpec};
 use serde_json::{Map, Value, json};
 
-use super::{Origin, Tool};
+use super::{Origin, Tool, revision};
 use crate::limits::Places;
 use crate::schema::Schema;
 
-/// The tools of one opened module under `<key>_<tool>`.
-pub(crate) fn module_tools(key: &Arc<str>, module: &Arc<dyn ToolModule>, places: &Arc<Places>, name_max: usize) -> Vec<Arc<Tool>> {
-    module.tools().iter().map(|spec| Arc::new(tool(key, module, places, spec, name_max))).collect()
+/// An opened module as its tools are made from it.
+pub(crate) struct OpenModule<'a> {
+    pub(crate) key: &'a Arc<str>,
+    pub(crate) module: &'a Arc<dyn ToolModule>,
+    pub(crate) places: &'a Arc<Places>,
+    /// Whether it was lent a credential of the organisation.
+    pub(crate) lends: bool,
 }
 
-fn tool(key: &Arc<str>, module: &Arc<dyn ToolModule>, places: &Arc<Places>, spec: &ToolSpec, name_max: usize) -> Tool {
+/// The tools of one opened module under `<key>_<tool>`.
+pub(crate) fn module_tools(open: &OpenModule<'_>, name_max: usize) -> Vec<Arc<Tool>> {
+    open.module.tools().iter().map(|spec| Arc::new(tool(open, spec, name_max))).collect()
+}
+
+fn tool(open: &OpenModule<'_>, spec: &ToolSpec, name_max: usize) -> Tool {
+    let OpenModule { key, module, places, lends } = *open;
     let name = module_tool_name(key, &spec.name, name_max);
     let definition = definition(name.as_str(), spec);
     let text = |value: &Value| Json::from_serialize(value).unwrap_or_else(|_| Json::from_static("{}"));
-    let modern = text(&definition);
+    let definition = text(&definition);
+    let modern = definition.clone();
     Tool {
         kind: Kind::Tool,
         name: name.as_str().into(),
@@ -37,6 +48,8 @@ fn tool(key: &Arc<str>, module: &Arc<dyn ToolModule>, places: &Arc<Places>, spec
         // What a module gives back is made by our own code and tested there.
         output: None,
         param_headers: Vec::new(),
+        revision: revision(&definition),
+        lends,
         sensitive: Vec::new(),
         origin: Origin::Module { key: key.clone(), tool: spec.name.as_ref().into(), module: module.clone(), places: places.clone() },
     }

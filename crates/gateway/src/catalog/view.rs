@@ -252,7 +252,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::catalog::module_tools;
+    use crate::catalog::{OpenModule, module_tools};
     use crate::limits::Places;
 
     /// A module with tools of any name and access; it is never called.
@@ -343,7 +343,7 @@ mod tests {
                 let own: Vec<_> = tools.iter().filter(|((k, _), _)| *k == at)
                     .map(|((_, name), write)| (name.clone(), if *write { Access::Write } else { Access::Read })).collect();
                 let module: Arc<dyn ToolModule> = Arc::new(Fake(own));
-                all.extend(module_tools(&Arc::from(*key), &module, &places, 48));
+                all.extend(module_tools(&OpenModule { key: &Arc::from(*key), module: &module, places: &places, lends: false }, 48));
             }
             let view = built(&rules_now, all.clone());
             let visible = listed(&view, Era::Modern);

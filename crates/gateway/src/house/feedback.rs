@@ -1,14 +1,14 @@
 //! `feedback` and `list_feedback` (governance 4.2).
 
+use bailiwick_model::Code;
 use bailiwick_model::feedback::NewFeedback;
-use bailiwick_model::{Code, Role, Standing};
 use bailiwick_modules::ToolOutput;
 use bailiwick_store::{FEEDBACK_PAGE_MAX, Feedback, FeedbackFilter, FeedbackSource, FeedbackStamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::attribute::owner;
-use super::{arguments, output, refused, require};
+use super::{arguments, output, refused};
 use crate::call::decode::Story;
 use crate::catalog::HOUSE;
 use crate::gateway::Gateway;
@@ -46,8 +46,7 @@ pub(super) async fn put(gateway: &Gateway, story: &Story) -> Result<ToolOutput, 
     output(&json!({"ok": true, "signal": new.signal(), "target": new.target()}))
 }
 
-pub(super) async fn list(gateway: &Gateway, story: &Story, standing: &Standing) -> Result<ToolOutput, Refusal> {
-    require(standing, Role::OrgAdmin)?;
+pub(super) async fn list(gateway: &Gateway, story: &Story) -> Result<ToolOutput, Refusal> {
     let ListArguments { limit } = arguments(story)?;
     let limit = u32::try_from(limit.unwrap_or(LIMIT_DEFAULT).clamp(1, i64::from(FEEDBACK_PAGE_MAX))).unwrap_or(1);
     let rows = gateway

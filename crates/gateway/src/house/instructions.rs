@@ -7,7 +7,7 @@ use bailiwick_store::{Instruction, InstructionEntry, InstructionPut};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{arguments, forbidden, output, refused, require};
+use super::{HouseTool, arguments, forbidden, output, refused, require};
 use crate::call::decode::Story;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
@@ -116,13 +116,11 @@ pub(super) async fn set(gateway: &Gateway, story: &Story, standing: &Standing) -
     let SetArguments { kind, slug, body, title, description, expected_version, group } = arguments(story)?;
     let owner = match &group {
         None => {
-            require(standing, Role::OrgAdmin)?;
+            require(standing, HouseTool::SetInstruction.required())?;
             DocOwner::Org
         }
         Some(group) => owned_group(standing, group)?,
     };
-    // Line ends of another system are not worth a refusal.
-    let body = body.replace("\r\n", "\n");
     let new = NewInstruction { kind, slug, title, description, body, ..NewInstruction::default() };
     let none = HouseRules::default();
     let rules = gateway.house().instructions().map_or(&none, |config| &config.rules);

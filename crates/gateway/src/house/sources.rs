@@ -114,7 +114,8 @@ impl ContentStore for Store {
         Box::pin(async move {
             let mut listed: Vec<InstructionEntry> = Vec::new();
             while listed.len() < LISTED_MAX {
-                let page = self.instructions().list(scope, owners, kind, listed.last(), INSTRUCTION_PAGE_MAX).await?;
+                let page =
+                    self.instructions().list(scope, owners, kind, listed.last().map(InstructionEntry::name), INSTRUCTION_PAGE_MAX).await?;
                 if page.is_empty() {
                     break;
                 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use bailiwick_contract::{ContentTrust, Contract, Risk};
 use bailiwick_mcp::Json;
 use bailiwick_mcp::encode::legacy_tool;
+use bailiwick_model::Role;
 use bailiwick_model::manifest::Access;
 use bailiwick_model::policy::Kind;
 use bailiwick_modules::schema::{object, property};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{HOUSE, Origin, Tool};
+use crate::catalog::{HOUSE, Origin, Tool, revision};
 use crate::limits::Places;
+use crate::product::META_REQUIRED_ROLE;
 use crate::schema::Schema;
 
 /// One of the house's tools.
@@ -64,10 +66,12 @@ impl HouseTool {
             risk: self.risk(),
             legacy: legacy_tool(&modern),
             plain: modern.clone(),
+            revision: revision(&modern),
             modern,
             input: Schema::new(input),
             output: None,
             param_headers: Vec::new(),
+            lends: false,
             sensitive: Vec::new(),
             origin: Origin::House { tool: self, places: places.clone() },
         }
@@ -77,6 +81,14 @@ impl HouseTool {
         match self {
             ReadmeAgent | ListInstructions | GetInstruction | ListFeedback => Access::Read,
             SetInstruction | RunStart | RunFinish | Feedback => Access::Write,
+        }
+    }
+
+    /// The role that a call requires. A group's instructions need less: whoever administers the group writes them.
+    pub(crate) const fn required(self) -> Role {
+        match self {
+            ReadmeAgent | ListInstructions | GetInstruction | RunStart | RunFinish | Feedback => Role::Member,
+            SetInstruction | ListFeedback => Role::OrgAdmin,
         }
     }
 
@@ -101,6 +113,7 @@ impl HouseTool {
         let contract = Contract::new(self.risk()).content_trust(content);
         let repeatable = self.access() == Access::Read || self == RunFinish;
         if repeatable { contract.idempotent() } else { contract }.put_into(&mut definition);
+        definition.entry("_meta").or_insert_with(|| json!({}))[META_REQUIRED_ROLE] = json!(self.required());
         Value::Object(definition)
     }
 

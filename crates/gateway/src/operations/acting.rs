@@ -29,6 +29,8 @@ pub enum Required<'a> {
     Member,
     /// To be this member, or an administrator of some group.
     Himself(&'a Subject),
+    /// To be in this group.
+    InGroup(&'a GroupId),
     /// To be an administrator of some group.
     GroupAdmin,
     /// To administer this group.
@@ -42,6 +44,9 @@ impl Required<'_> {
         match self {
             Self::Member => standing.is(Role::Member),
             Self::Himself(sub) => standing.is(Role::GroupAdmin) || standing.is(Role::Member) && scope.principal().sub.as_ref() == Some(sub),
+            Self::InGroup(group) => {
+                standing.is(Role::OrgAdmin) || standing.is(Role::Member) && standing.groups.iter().any(|(own, _)| own == group)
+            }
             Self::GroupAdmin => standing.is(Role::GroupAdmin),
             Self::Group(group) => standing.administers(group),
             Self::OrgAdmin => standing.is(Role::OrgAdmin),
@@ -52,6 +57,7 @@ impl Required<'_> {
         match self {
             Self::Member => "`member`",
             Self::Himself(_) => "the member himself, or `group_admin`",
+            Self::InGroup(_) => "membership of the group",
             Self::GroupAdmin => "`group_admin`",
             Self::Group(_) => "`group_admin` of the group",
             Self::OrgAdmin => "`org_admin`",
@@ -140,7 +146,7 @@ impl Operations {
     pub async fn reader(&self, acting: &Acting, org: &OrgId, required: Required<'_>, operation: &'static str) -> Done<Reader> {
         let entered = self.enter(acting, org, required, operation).await?;
         if matches!(entered.author.actor, Actor::Operator { .. }) {
-            let deed = Deed { kind: EventKind::Audit, operation, subject: org.as_str() };
+            let deed = Deed::new(EventKind::Audit, operation, org.as_str());
             self.note_reading(&entered.author, deed).await?;
         }
         Ok(Reader { scope: entered.scope })

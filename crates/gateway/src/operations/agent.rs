@@ -50,5 +50,5 @@ pub async fn change(ops: &Operations, acting: &Acting, org: &OrgId, agent_id: &A
 }
 
 fn deed<'a>(operation: &'static str, agent_id: &'a AgentId) -> Deed<'a> {
-    Deed { kind: EventKind::Config, operation, subject: agent_id.as_str() }
+    Deed::new(EventKind::Config, operation, agent_id.as_str())
 }

@@ -83,5 +83,5 @@ pub async fn remove_member(ops: &Operations, acting: &Acting, org: &OrgId, group
 }
 
 fn deed<'a>(operation: &'static str, subject: &'a str) -> Deed<'a> {
-    Deed { kind: EventKind::Config, operation, subject }
+    Deed::new(EventKind::Config, operation, subject)
 }

@@ -88,5 +88,5 @@ async fn check_person(ops: &Operations, admin: &Admin, sub: Option<&Subject>) ->
 }
 
 fn deed<'a>(operation: &'static str, subject: &'a str) -> Deed<'a> {
-    Deed { kind: EventKind::Key, operation, subject }
+    Deed::new(EventKind::Key, operation, subject)
 }

@@ -59,5 +59,5 @@ pub async fn remove(ops: &Operations, acting: &Acting, org: &OrgId, sub: &Subjec
 }
 
 fn deed<'a>(operation: &'static str, sub: &'a Subject) -> Deed<'a> {
-    Deed { kind: EventKind::Config, operation, subject: sub.as_str() }
+    Deed::new(EventKind::Config, operation, sub.as_str())
 }

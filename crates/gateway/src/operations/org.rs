@@ -14,7 +14,7 @@ use super::{Acting, Deed, Operations, Required};
 pub async fn create(ops: &Operations, acting: &Acting, org: &OrgId) -> Done<Organisation> {
     const OPERATION: &str = "org create";
     let platform = ops.platform(acting, OPERATION)?;
-    let deed = Deed { kind: EventKind::Config, operation: OPERATION, subject: org.as_str() };
+    let deed = Deed::new(EventKind::Config, OPERATION, org.as_str());
     ops.record(platform.author(), deed, ops.store().orgs().create(platform.scope(), org)).await
 }
 

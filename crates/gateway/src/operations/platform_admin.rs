@@ -39,5 +39,5 @@ pub async fn list(ops: &Operations, acting: &Acting, after: &str) -> Done<Vec<Pl
 }
 
 fn deed<'a>(operation: &'static str, sub: &'a Subject) -> Deed<'a> {
-    Deed { kind: EventKind::Config, operation, subject: sub.as_str() }
+    Deed::new(EventKind::Config, operation, sub.as_str())
 }

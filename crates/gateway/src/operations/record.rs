@@ -24,6 +24,22 @@ pub struct Deed<'a> {
     pub operation: &'static str,
     /// What it is done to: a name or an id, never a value.
     pub subject: &'a str,
+    /// Why, where somebody had to say so.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> Deed<'a> {
+    /// A deed that needs no reason.
+    #[must_use]
+    pub const fn new(kind: EventKind, operation: &'static str, subject: &'a str) -> Self {
+        Self { kind, operation, subject, reason: None }
+    }
+
+    /// The same with what was given as its reason.
+    #[must_use]
+    pub const fn because(self, reason: &'a str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
 }
 
 impl Operations {
@@ -51,6 +67,7 @@ impl Operations {
             decision: Some(status.into()),
             code: code.clone().map(Into::into),
             ok: code.is_none(),
+            note: deed.reason.map(|reason| reason.to_owned().into()),
             duration_ms: u32::try_from(took.as_millis()).ok(),
             ..EventRow::new(event, began, deed.kind, author.actor.clone())
         };
@@ -108,7 +125,7 @@ impl Operations {
         }
         let (event, now) = (EventId::fresh(self.now(), self.random()), self.now());
         let author = Author { actor: Actor::Agent(scope.clone()), name: bailiwick_store::Tenant::actor(scope).into(), local: false };
-        let deed = Deed { kind: EventKind::Policy, operation, subject: scope.org().as_str() };
+        let deed = Deed::new(EventKind::Policy, operation, scope.org().as_str());
         let row = EventRow {
             tool: Some(operation.into()),
             server: Some(deed.subject.into()),
@@ -139,7 +156,7 @@ fn unrecorded(cause: &dyn std::fmt::Display) -> Fault {
 fn bytes(author: &Author, deed: Deed<'_>, more: &Value) -> Vec<u8> {
     let mut body = json!({
         "kind": deed.kind.as_str(), "operator": author.name, "org": author.actor.org().map(OrgId::as_str),
-        "tool": deed.operation, "source": deed.subject,
+        "tool": deed.operation, "source": deed.subject, "reason": deed.reason,
     });
     if let Actor::Agent(scope) = &author.actor {
         let principal = scope.principal();

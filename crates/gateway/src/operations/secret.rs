@@ -56,5 +56,5 @@ pub async fn remove(ops: &Operations, acting: &Acting, org: &OrgId, name: &str, 
 }
 
 fn deed<'a>(operation: &'static str, name: &'a str) -> Deed<'a> {
-    Deed { kind: EventKind::Secret, operation, subject: name }
+    Deed::new(EventKind::Secret, operation, name)
 }

@@ -71,6 +71,7 @@ impl Workshop {
             proxy: None,
             waits_for: None,
             note: Some(note),
+            lends: lends(&config.transport),
         };
         let options = Options { known, ..self.options(config.era) };
         let upstream = self.upstream(&config.transport, options, &config.allow_private, secret)?;
@@ -101,6 +102,7 @@ impl Workshop {
             }),
             waits_for: waits_for.map(|dependency| (dependency, self.egress.clone())),
             note: None,
+            lends: lends(&config.transport),
         };
         let upstream = self.upstream(&config.transport, self.options(config.era), &[], secret)?;
         Ok(Server::new(settings, upstream, &self.limits))
@@ -218,6 +220,15 @@ impl Workshop {
 /// Whether a header or variable of this name carries a credential, wherever its value came from.
 fn is_credential(name: &str) -> bool {
     is_sensitive_key(&name.replace('-', "_"), &[])
+}
+
+/// Whether a credential goes along with what is sent: one by its name, or a secret of the store.
+fn lends(transport: &Transport) -> bool {
+    let texts = match transport {
+        Transport::Http { headers, .. } => headers,
+        Transport::Stdio { env, .. } => env,
+    };
+    texts.iter().any(|(name, text)| is_credential(name) || text.names().next().is_some())
 }
 
 fn usize_of(limit: u64) -> usize {

@@ -1,18 +1,20 @@
 //! The command line as written ("low" arguments): plain data, one struct per command. The text here is the help text.
 
 mod people;
+mod records;
 mod things;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bailiwick_model::{AgentId, OrgId, RunId};
+use bailiwick_model::{AgentId, OrgId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::logging::LogFormat;
 
 pub(crate) use people::{GroupCommand, PlatformAdminCommand, UserCommand};
+pub(crate) use records::{FeedbackCommand, InstructionCommand, RunLogCommand, Which, Whose};
 pub(crate) use things::{AgentCommand, KeyCommand, OrgCommand, OwnerArgs, SecretCommand};
 
 /// A gateway and control plane for MCP: every agent gets its own tools, resources and credentials, and everything it did is on a
@@ -117,6 +119,12 @@ pub(crate) enum Command {
     /// Sealed values: credentials that agents use without seeing them
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// What every agent is to follow: the texts, their versions, their history
+    #[command(subcommand)]
+    Instruction(InstructionCommand),
+    /// What agents and people say about tools and gaps
+    #[command(subcommand)]
+    Feedback(FeedbackCommand),
     /// The record of everything agents did
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -222,34 +230,6 @@ pub(crate) struct Confirm {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RunLogCommand {
-    /// Runs, newest first
-    List {
-        /// Organisation [default: all]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-        /// Only runs of this member, or `agent:ID`
-        #[arg(long, value_name = "SUBJECT")]
-        sub: Option<String>,
-        /// Only runs that have not ended
-        #[arg(long)]
-        open: bool,
-        /// How many of each organisation
-        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
-        limit: u32,
-    },
-    /// One run and its calls
-    Show {
-        /// Run id as given by `run_start` and `run-log list`
-        #[arg(value_name = "RUN_ID", value_parser = RunId::parse)]
-        id: RunId,
-        /// Organisation [default: all]
-        #[arg(long, value_parser = OrgId::parse)]
-        org: Option<OrgId>,
-    },
 }
 
 #[derive(Debug, Subcommand)]

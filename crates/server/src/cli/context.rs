@@ -15,7 +15,7 @@ use crate::Program;
 use crate::app;
 use crate::check::Checks;
 use crate::environment::Environment;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::logging::LogFormat;
 use crate::settings::Settings;
 use crate::system::{SystemClock, SystemRandomness};
@@ -72,8 +72,11 @@ impl Context {
     /// Opens the store for an operator's command, as `serve` does, with the operator's scope.
     ///
     /// # Errors
-    /// When the state directory or the database cannot be used.
+    /// When the state directory or the database cannot be used; with `--server`, which would be left unheard.
     pub(crate) async fn store(&self, settings: &Settings) -> Result<(Store, PlatformScope), Failure> {
+        if self.server.is_some() {
+            return Err(Failure::new(Exit::Usage, "this can only be done at the machine").hint("leave `--server` out"));
+        }
         let store = settings.open_store(&self.clock, &self.random).await?;
         let scope = store.platform(&self.actor())?;
         Ok((store, scope))
@@ -104,7 +107,8 @@ impl Context {
             Work::Reads => None,
             Work::Changes => Some(app::open_ledger(settings, &store, &self.clock, &self.random).await?),
         };
-        Ok(Desk::here(Here { store, scope, ledger, home: settings.config.org.clone() }, &self.clock, &self.random))
+        let rules = settings.config.instructions.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
+        Ok(Desk::here(Here { store, scope, ledger, home: settings.config.org.clone(), rules }, &self.clock, &self.random))
     }
 
     /// Who is written down as the author of a change.

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use bailiwick_gateway::operations::fault::Done;
-use bailiwick_gateway::operations::{Acting, Deed, Fault, Operations};
+use bailiwick_gateway::operations::{Acting, Deed, Fault, Operations, OperationsSetup};
 use bailiwick_model::time::{Clock, Random};
-use bailiwick_model::{Code, OrgId};
+use bailiwick_model::{Code, HouseRules, OrgId};
 use bailiwick_store::ledger::Ledger;
 use bailiwick_store::{PlatformScope, Store, StoreError};
 
@@ -15,7 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::http::api::me::ShowMe;
 use crate::http::api::operation::{Ask, Nothing, Operation};
 use crate::http::api::org::{CreateOrg, ListOrgs, NewOrg, OrgPath, ShowOrg};
-use crate::http::api::page::{Limit, ListQuery, Page};
+use crate::http::api::page::{Page, Paged};
 
 /// Pages that one list is read to: a list that does not end is cut, not followed for ever.
 const PAGES_MAX: usize = 1_000;
@@ -40,6 +40,8 @@ pub(crate) struct Here {
     pub(crate) ledger: Option<Ledger>,
     /// `org` of the configuration.
     pub(crate) home: OrgId,
+    /// What its instructions must not say.
+    pub(crate) rules: HouseRules,
 }
 
 pub(crate) struct Local {
@@ -50,7 +52,15 @@ pub(crate) struct Local {
 
 impl Desk {
     pub(crate) fn here(here: Here, clock: &Arc<dyn Clock>, random: &Arc<dyn Random>) -> Self {
-        let operations = Operations::new(here.store.clone(), here.ledger.clone(), Arc::clone(clock), Arc::clone(random));
+        let operations = Operations::new(OperationsSetup {
+            store: here.store.clone(),
+            ledger: here.ledger.clone(),
+            rules: here.rules.clone(),
+            // Which tools agents have is known where they are served.
+            tools: None,
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+        });
         let acting = Acting::operator(here.scope.clone());
         Self::Here(Box::new(Local { here, operations, acting }))
     }
@@ -67,7 +77,11 @@ impl Desk {
         self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None }).await
     }
 
-    async fn send<O: Operation>(&self, ask: Ask<O>) -> Result<O::Answer, Failure> {
+    /// Does an operation, of which everything is given.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn send<O: Operation>(&self, ask: Ask<O>) -> Result<O::Answer, Failure> {
         match self {
             Self::Here(local) => Ok(O::run(&local.operations, &local.acting, ask).await?),
             Self::There(remote) => remote.send(ask).await,
@@ -80,19 +94,31 @@ impl Desk {
     /// As [`ask`](Self::ask).
     pub(super) async fn all<O, T>(&self, path: O::Path) -> Result<Vec<T>, Failure>
     where
-        O: Operation<Path: Clone, Query = ListQuery, Body = Nothing, Answer = Page<T>>,
+        O: Operation<Path: Clone, Query: Paged, Body = Nothing, Answer = Page<T>>,
+    {
+        self.first::<O, T>(path, O::Query::default(), usize::MAX).await
+    }
+
+    /// The first items of a list, at most `count`.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn first<O, T>(&self, path: O::Path, query: O::Query, count: usize) -> Result<Vec<T>, Failure>
+    where
+        O: Operation<Path: Clone, Query: Paged, Body = Nothing, Answer = Page<T>>,
     {
         let mut all = Vec::new();
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
-            let query = ListQuery { limit: Some(Limit::MAX), cursor };
-            let page = self.send::<O>(Ask { path: path.clone(), query, body: Nothing {}, expected: None }).await?;
+            let page =
+                self.send::<O>(Ask { path: path.clone(), query: query.clone().at(cursor), body: Nothing {}, expected: None }).await?;
             all.extend(page.items);
             cursor = page.next_cursor;
-            if cursor.is_none() {
+            if cursor.is_none() || all.len() >= count {
                 break;
             }
         }
+        all.truncate(count);
         Ok(all)
     }
 

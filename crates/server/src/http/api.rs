@@ -6,12 +6,15 @@
 
 pub(crate) mod agent;
 mod answer;
+pub(crate) mod call;
 mod cursor;
 mod decode;
 mod docs;
 pub(crate) mod document;
 pub(crate) mod event;
+pub(crate) mod feedback;
 pub(crate) mod group;
+pub(crate) mod instruction;
 pub(crate) mod key;
 pub(crate) mod me;
 pub(crate) mod member;
@@ -22,6 +25,7 @@ pub(crate) mod page;
 pub(crate) mod platform_admin;
 pub(crate) mod problem;
 pub(crate) mod route;
+pub(crate) mod run;
 mod schemas;
 pub(crate) mod secret;
 mod table;
@@ -57,6 +61,10 @@ pub(crate) fn routes() -> Vec<Route> {
         agent::routes(),
         key::routes(),
         secret::routes(),
+        instruction::routes(),
+        run::routes(),
+        call::routes(),
+        feedback::routes(),
         event::routes(),
         platform_admin::routes(),
     ];

@@ -1,9 +1,10 @@
 //! A client of the management API that sends bytes as they are, and a town of people to be it.
 
 use bailiwick_testkit::app::{App, AppSetup};
+use bailiwick_testkit::client::Era;
 use serde_json::Value;
 
-use crate::scene::{port, setup, talk};
+use crate::scene::{client, port, setup, talk};
 use crate::support::RawClient;
 
 /// A whole answer.
@@ -136,6 +137,10 @@ impl Town {
         let mut keys: Vec<_> = people.collect();
         keys.push(("platform_admin", key(&setup, "ops", Some("pam"))));
         keys.push(("agent", key(&setup, "acme", None)));
+        keys.push((
+            "writer",
+            done(&setup, &["key", "create", "--org", "acme", "--agent-id", "pen", "--agent-type", "writer"]).trim().to_owned(),
+        ));
         Self { app: setup.start(), keys }
     }
 
@@ -143,6 +148,12 @@ impl Town {
     pub(crate) fn key(&self, name: &str) -> &str {
         let found = self.keys.iter().find(|(known, _)| *known == name);
         &found.unwrap_or_else(|| panic!("nobody is called {name}")).1
+    }
+
+    /// What a tool gives to whoever is called `name`.
+    pub(crate) fn call(&self, name: &str, tool: &str, arguments: Value) -> Value {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { client(&self.app, self.key(name), Era::Modern).call(tool, arguments).await.unwrap() })
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {

@@ -183,7 +183,7 @@ fn what_the_document_does_not_describe_is_refused_by_its_place() {
 fn bodies_have_a_size_a_type_and_a_place() {
     let town = Town::new("");
     let by = || Ask::by(town.key("org_admin"));
-    let large = json!({"group": "a", "name": "x".repeat(1 << 20)}).to_string();
+    let large = json!({"group": "a", "name": "x".repeat(3 << 20)}).to_string();
     let answer = by().text(large).send(&town.app, "POST", GROUPS);
     assert_eq!((answer.status, answer.code()), (413, "limit_exceeded".into()));
     let typed = |name: &'static str, value: &str| by().text("{}").header(name, value).send(&town.app, "POST", GROUPS).status;

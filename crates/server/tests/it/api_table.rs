@@ -62,6 +62,7 @@ fn restore(town: &Town) {
     for (sub, role) in [("gil", "group_admin"), ("lee", "group_admin"), ("tom", "member")] {
         put("org_admin", "PUT", &format!("/v1/orgs/acme/groups/data/members/{sub}"), json!({"role": role}));
     }
+    put("org_admin", "PUT", "/v1/orgs/acme/instructions/rule/tone", json!({"body": "Answer briefly."}));
     put("org_admin", "PUT", "/v1/orgs/acme/secrets/API_TOKEN", json!({"value": "a-value-of-no-use"}));
     put("platform_admin", "PUT", "/v1/platform/admins/carol", json!({"org": "acme"}));
 }
@@ -83,11 +84,28 @@ fn target(town: &Town, operation: &Operation) -> String {
     } else {
         "tom"
     };
-    for (name, value) in [("org", "acme"), ("sub", sub), ("group", "data"), ("agent_id", "worker"), ("name", "API_TOKEN")] {
+    for (name, value) in [
+        ("org", "acme"),
+        ("sub", sub),
+        ("group", "data"),
+        ("agent_id", "worker"),
+        ("name", "API_TOKEN"),
+        ("kind", "rule"),
+        ("slug", "tone"),
+    ] {
         target = target.replace(&format!("{{{name}}}"), value);
     }
     if target.contains("{key_id}") {
         target = target.replace("{key_id}", &fresh_key());
+    }
+    if target.contains("{run_id}") {
+        let run = town.call("agent", "run_start", json!({"label": "work"}));
+        target = target.replace("{run_id}", run["structuredContent"]["run_id"].as_str().unwrap());
+    }
+    if target.contains("{feedback_id}") {
+        let body = json!({"signal": "gap", "kind": "missing_tool", "target": "calendar"});
+        let given = town.ask("member", "POST", "/v1/orgs/acme/feedback", Some(&body)).json();
+        target = target.replace("{feedback_id}", given["id"].as_str().unwrap());
     }
     if target.contains("{event_id}") {
         target = target.replace("{event_id}", &event());
@@ -122,7 +140,7 @@ fn expected(who: &str, operation: &Operation) -> u16 {
 
 #[test]
 fn every_operation_is_done_for_those_who_may_and_for_nobody_else() {
-    let town = Town::new("");
+    let town = Town::new("runs: {}\n");
     let document = Ask::anybody().send(&town.app, "GET", "/v1/openapi.json").json();
     let operations = operations(&document);
     assert!(operations.len() >= 30, "{}", operations.len());

@@ -4,6 +4,7 @@
 mod api;
 mod api_cli;
 mod api_people;
+mod api_records;
 mod api_rules;
 mod api_table;
 mod audit;
@@ -38,5 +39,6 @@ mod stdio;
 mod stop;
 mod stories;
 mod support;
+mod tool_table;
 mod validate;
 mod vault;

@@ -98,7 +98,7 @@ impl Backlog {
         }
         if row.args.as_ref().is_some_and(|a| a.len() > ARGS_BYTES_MAX) {
             row.args = None;
-            row.note = Some("the arguments are too long for the index");
+            row.note = Some("the arguments are too long for the index".into());
         }
         self.waiting.rows.push((seq, row));
         self.tell |= self.waiting.rows.len() == 1 || self.waiting.rows.len() == INDEX_BATCH_ROWS;

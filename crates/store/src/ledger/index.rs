@@ -28,7 +28,7 @@ const LINGER_MS: u64 = 100;
 const RETRY_MS: u64 = 200;
 
 /// Columns of a row behind `tenant_id`, in the order of [`bind`].
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 27] = [
     "event_id",
     "at",
     "kind",
@@ -37,6 +37,7 @@ const COLUMNS: [&str; 26] = [
     "agent_type",
     "server",
     "tool",
+    "tool_revision",
     "decision",
     "code",
     "ok",
@@ -101,6 +102,7 @@ fn bind(query: Inserting, writer: WriterId, seq: u64, row: &EventRow) -> Inserti
         .bind(agent_type.map(AgentType::as_str).map(str::to_owned))
         .bind(row.server.as_deref().map(text))
         .bind(row.tool.as_deref().map(text))
+        .bind(row.tool_revision.as_deref().map(text))
         .bind(row.decision.as_deref().map(text))
         .bind(row.code.as_deref().map(text))
         .bind(i64::from(row.ok))
@@ -116,7 +118,7 @@ fn bind(query: Inserting, writer: WriterId, seq: u64, row: &EventRow) -> Inserti
         .bind(sub.map(text))
         .bind(email.map(text))
         .bind(row.client_id.as_deref().map(text))
-        .bind(row.note)
+        .bind(row.note.as_deref().map(text))
         .bind(writer.as_str().to_owned())
         .bind(i64::try_from(seq).unwrap_or(i64::MAX))
 }

@@ -26,7 +26,8 @@ pub(crate) const INDETERMINATE: &str = "the process ended before an outcome was 
 /// The row of a record, as far as its members tell; `None` for records that have none (intents, the ledger's own).
 ///
 /// Members understood: `at` (microseconds), `kind`, `org`, `agent`, `agent_type`, `operator`, `source`, `tool`, `status`, `code`, `us`,
-/// `run`, `trace`, `result_bytes`, `sub`, `client`. What an outcome does not say is taken from its intent, when that is at hand.
+/// `revision`,
+/// `credential`, `run`, `trace`, `result_bytes`, `sub`, `client`. What an outcome does not say is taken from its intent, when that is at hand.
 pub(crate) fn row(record: &[u8], intent: Option<&[u8]>, now: Timestamp) -> Option<EventRow> {
     let span = Span::of(record).filter(|span| !matches!(span, Span::Intent(_)))?;
     let own: Map<String, Value> = serde_json::from_slice(record).unwrap_or_default();
@@ -43,6 +44,7 @@ pub(crate) fn row(record: &[u8], intent: Option<&[u8]>, now: Timestamp) -> Optio
     Some(EventRow {
         server: text("source").map(Arc::from),
         tool: text("tool").map(Arc::from),
+        tool_revision: text("revision").map(Arc::from),
         decision: status.map(|s| Cow::Owned(s.to_owned())),
         code: text("code").map(|c| Cow::Owned(c.to_owned())),
         ok: status == Some("ok"),
@@ -50,8 +52,9 @@ pub(crate) fn row(record: &[u8], intent: Option<&[u8]>, now: Timestamp) -> Optio
         run_id: text("run").and_then(|t| RunId::parse(t).ok()),
         trace_id: text("trace").map(Into::into),
         result_bytes: number("result_bytes"),
+        credential_kind: text("credential").map(|kind| Cow::Owned(kind.to_owned())),
         client_id: text("client").map(Into::into),
-        note: Some(if status == Some("indeterminate") { INDETERMINATE } else { REBUILT }),
+        note: Some(if status == Some("indeterminate") { INDETERMINATE } else { REBUILT }.into()),
         ..EventRow::new(span.id(), at, kind, actor(&text))
     })
 }

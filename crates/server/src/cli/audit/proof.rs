@@ -164,7 +164,7 @@ pub(super) async fn export(context: &Context, out: Option<&Path>) -> Result<(), 
     let settings = context.settings()?;
     let desk = context.recording_desk(&settings).await?;
     let subject = out.map_or_else(|| "stdout".to_owned(), |path| path.display().to_string());
-    let deed = Deed { kind: EventKind::Audit, operation: "audit export", subject: &subject };
+    let deed = Deed::new(EventKind::Audit, "audit export", &subject);
     let exported = desk.record(deed, async { Ok(write_export(context, &settings, out).await) }).await;
     desk.close().await?;
     let intact = exported??;

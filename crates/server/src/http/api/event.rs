@@ -46,6 +46,8 @@ pub(crate) struct Event {
     server: Option<String>,
     /// The tool by its public name; the operation.
     tool: Option<String>,
+    /// Which definition the tool had: the beginning of a digest of it.
+    tool_revision: Option<String>,
     /// What was decided.
     decision: Option<String>,
     /// The code of a refusal or fault.
@@ -99,6 +101,7 @@ impl From<Row> for Event {
             agent_type: row.agent_type,
             server: row.server,
             tool: row.tool,
+            tool_revision: row.tool_revision,
             decision: row.decision,
             code: row.code,
             ok: row.ok,

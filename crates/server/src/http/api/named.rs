@@ -30,7 +30,11 @@ pub(crate) fn read(route: &Route, uri: &Uri, headers: &HeaderMap, body: Option<&
     let key = value.to_str().ok().filter(fits).filter(|_| given.next().is_none());
     let key = key.ok_or_else(|| Fault::invalid(HEADER.as_str(), "one text of 1 to 255 visible ASCII characters"))?;
     let digest = HEXLOWER.encode(&Sha256::digest(body.map_or(&[][..], |body| &body[..])));
-    Ok(Some(Name(Named { route: format!("POST {}", uri.path()), key: key.to_owned(), digest })))
+    Ok(Some(Name(Named {
+        route: format!("POST {}", uri.path_and_query().map_or("/", |whole| whole.as_str())),
+        key: key.to_owned(),
+        digest,
+    })))
 }
 
 /// Does a named request unless it was done before.

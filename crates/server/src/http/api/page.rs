@@ -26,6 +26,36 @@ pub(crate) struct ListQuery {
     pub(crate) cursor: Option<String>,
 }
 
+/// The query of a list, whatever else it says.
+pub(crate) trait Paged: Clone + Default {
+    /// The same with pages as large as they may be, going on at `cursor`.
+    fn at(self, cursor: Option<String>) -> Self;
+}
+
+macro_rules! paged {
+    ($($query:path),* $(,)?) => { $(
+        impl Paged for $query {
+            fn at(self, cursor: Option<String>) -> Self {
+                Self { limit: Some(Limit::MAX), cursor, ..self }
+            }
+        }
+    )* };
+}
+
+paged!(
+    super::call::CallQuery,
+    super::feedback::FeedbackQuery,
+    super::instruction::HistoryQuery,
+    super::instruction::InstructionQuery,
+    super::run::RunQuery,
+);
+
+impl Paged for ListQuery {
+    fn at(self, cursor: Option<String>) -> Self {
+        Self { limit: Some(Limit::MAX), cursor }
+    }
+}
+
 /// A number of items.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(try_from = "u32")]

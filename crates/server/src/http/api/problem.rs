@@ -143,7 +143,7 @@ fn status(fault: &Fault) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::Conflict => StatusCode::CONFLICT,
         Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
-        Code::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::IdempotencyMismatch | Code::InstructionRefused => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable | Code::AuditUnavailable | Code::Sealed | Code::ShuttingDown | Code::LimitExceeded => {
             StatusCode::SERVICE_UNAVAILABLE

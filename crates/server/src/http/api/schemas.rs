@@ -36,6 +36,13 @@ texts! {
     Subject = "^[!-~]{1,255}$", "A person as the identity provider names him: visible ASCII characters, compared byte by byte.";
     KeyId = "^[0-9a-f]{16}$", "The public half of an API key.";
     EventId = "^[0-9a-f]{32}$", "One event on the ledger.";
+    DocName = "^[a-z0-9][a-z0-9_-]{0,63}$", "The kind of an instruction, or its name within the kind.";
+    RunId = "^[A-Za-z0-9_-]{1,64}$", "The id of a run.";
+    FeedbackId = "^[0-9a-f]{32}$", "The id of a feedback.";
+    Reason = format!("^[^{0}]{{0,{1}}}[^{0} ][^{0}]{{0,{1}}}$", class(HIDDEN), 499),
+        format!("Why: 1 to 500 characters on one line without hidden ones; those from {} are refused too.", beyond(HIDDEN));
+    Note = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]{0,4000}$",
+        "At most 4,000 characters; newlines and tabs are the only control characters.";
     SecretName = format!("^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{}}}$", SECRET_NAME_CHARS_MAX - 1), "The name of a secret.";
     Line = format!("^[^{}]{{0,{LINE_CHARS_MAX}}}$", class(HIDDEN)),
         format!("One line of text without hidden characters; those from {} are refused too.", beyond(HIDDEN));
@@ -101,6 +108,8 @@ macro_rules! words {
 words! {
     Role = ["member", "group_admin", "org_admin"], "What somebody may do in an organisation.";
     EventKind = ["call", "auth", "config", "key", "secret", "discovery", "policy", "audit", "system"], "What an event tells of.";
+    Outcome = ["done", "abandoned", "failed", "blocked"], "How a run ended.";
+    Signal = ["tool_feedback", "gap"], "What a feedback is about.";
     GroupRole = ["member", "group_admin"], "What somebody may do in a group.";
 }
 

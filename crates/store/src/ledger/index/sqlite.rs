@@ -103,6 +103,7 @@ fn bind(statement: &mut Statement<'_>, writer: &str, seq: u64, row: &EventRow) -
     bind(&agent_type.map(AgentType::as_str))?;
     bind(&row.server.as_deref().map(escape_line))?;
     bind(&row.tool.as_deref().map(escape_line))?;
+    bind(&row.tool_revision.as_deref())?;
     bind(&row.decision.as_deref().map(escape_line))?;
     bind(&row.code.as_deref().map(escape_line))?;
     bind(&row.ok)?;
