@@ -19,7 +19,7 @@ use crate::asked::{Asked, Conversation};
 use crate::bailiwick::Lens;
 use crate::body::AnswerBody;
 use crate::call::authenticate::{self, Caller, Presented};
-use crate::call::decode::Subject;
+use crate::call::decode::{Subject, org_named};
 use crate::call::encode::Answer;
 use crate::call::receive::{self, Received};
 use crate::detach::Detached;
@@ -33,9 +33,14 @@ use crate::stream::Side;
 use crate::way::Way;
 use crate::{batch, inflight, listen, methods, sessions, stream};
 
-/// Put into the extensions of a request that came to the endpoint of one server: its name as the path has it.
-#[derive(Clone, Debug)]
-pub struct ServerEndpoint(pub String);
+/// Put into the extensions of a request that came to an endpoint of a part of the gateway: the names as the path has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entrance {
+    /// The organisation in which the caller wants to act.
+    pub org: Option<String>,
+    /// The one server that he wants to see.
+    pub server: Option<String>,
+}
 
 /// Progress events that wait for a slow reader; more are dropped, the result never is.
 const EVENTS_QUEUED_MAX: usize = 64;
@@ -60,9 +65,9 @@ where
     B: Body<Data = Bytes> + Send,
 {
     let began = Instant::now();
-    let only = request.extensions().get::<ServerEndpoint>().cloned();
+    let Entrance { org, server } = request.extensions().get::<Entrance>().cloned().unwrap_or_default();
     let received = receive::http(gateway.host_rules(), gateway.limits(), request)?;
-    let presented = Presented { headers: received.headers(), query: received.query(), server: only.as_ref().map(|only| only.0.as_str()) };
+    let presented = Presented { headers: received.headers(), query: received.query(), org: org.as_deref(), server: server.as_deref() };
     let caller = match authenticate::http(gateway, presented).await {
         Ok(caller) => caller,
         Err(fault) => {
@@ -70,7 +75,7 @@ where
             return Err(fault);
         }
     };
-    let lens = only.map(|only| lens(&caller, &only)).transpose()?;
+    let lens = server.map(|server| lens(&caller, &server)).transpose()?;
     // Authentication comes before the method: an unknown caller learns nothing from a 405.
     match *received.method() {
         Method::POST => post(gateway, caller, lens, received, began).await,
@@ -82,8 +87,8 @@ where
 }
 
 /// The server of an endpoint of its own. One that does not exist and one that the agent was not granted are the same.
-fn lens(caller: &Caller, only: &ServerEndpoint) -> Result<ServerName, HttpFault> {
-    let name = ServerName::parse(&only.0).ok().filter(|name| caller.bailiwick().has_server(name));
+fn lens(caller: &Caller, server: &str) -> Result<ServerName, HttpFault> {
+    let name = ServerName::parse(server).ok().filter(|name| caller.bailiwick().has_server(name));
     name.ok_or_else(|| HttpFault::new(StatusCode::NOT_FOUND, "no server of this name", "look at the list of the endpoint without a server"))
 }
 
@@ -121,6 +126,10 @@ where
     match message {
         Message::Request(request) => {
             let opened = open(gateway, &caller, exchange, &request).await;
+            let caller = match &opened {
+                Ok(open) => choose_org(gateway, caller, open).await?,
+                Err(_) => caller,
+            };
             match opened {
                 Ok(open) => Ok(answer(gateway, caller, lens, request, open, headers, began).await),
                 Err(response) => Ok(*response),
@@ -152,6 +161,17 @@ struct Open {
     capabilities: Option<Arc<Session>>,
     /// A session id to hand out with the answer.
     minted: Option<HeaderValue>,
+}
+
+/// The caller in the organisation that the request names in its `_meta`, if it names one. A session is of one organisation, the one of
+/// the address at which it began; naming another in it is refused further on.
+async fn choose_org(gateway: &Gateway, caller: Arc<Caller>, open: &Open) -> Result<Arc<Caller>, HttpFault> {
+    match org_named(&open.meta) {
+        Some(named) if open.era == Era::Modern && *named != *caller.scope().org().as_str() => {
+            Box::pin(authenticate::within(gateway, &caller, &named)).await
+        }
+        _ => Ok(caller),
+    }
 }
 
 async fn open(gateway: &Gateway, caller: &Caller, exchange: Exchange, request: &Request) -> Result<Open, Box<Response<AnswerBody>>> {

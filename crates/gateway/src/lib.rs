@@ -57,7 +57,7 @@ pub use body::AnswerBody;
 pub use call::authenticate::Caller;
 pub use call_log::CallLog;
 pub use examine::{missing_credentials, module_faults, unknown_servers};
-pub use exchange::ServerEndpoint;
+pub use exchange::Entrance;
 pub use gateway::{Gateway, LoadedManifest, Setup, StartFault};
 pub use health::{Health, Part};
 pub use house::{CallSink, ContentStore, Identity, LISTED_MAX, OwnParts, RoleSource, ScopeResolver, SourceFuture};

@@ -103,9 +103,10 @@ impl Gateway {
         if self.is_stopping() {
             return Err(HttpFault::unavailable("the gateway is stopping").into());
         }
+        let path = request.uri().path().to_owned();
         let mut received = receive::http(self.host_rules(), self.limits(), request)?;
         received.limit_body(MANAGE_BODY_BYTES_MAX);
-        match authenticate::manager(self, received.headers(), received.query()).await {
+        match authenticate::manager(self, received.headers(), (&path, received.query())).await {
             Ok(scope) => Ok(Admitted { received, scope }),
             Err(fault) => {
                 self.note_auth_failure(&fault);

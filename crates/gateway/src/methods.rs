@@ -20,6 +20,9 @@ pub(crate) async fn answer(gateway: &Gateway, asked: Asked) -> Answer {
 
 /// Every other method; it waits for nobody but, once, for the first discovery of the agent's servers.
 pub(crate) async fn quick(gateway: &Gateway, asked: Asked) -> Answer {
+    if let Err(fault) = decode::check_org(&asked.meta, &asked.caller) {
+        return Answer::error(asked.id, asked.era, fault);
+    }
     match (&*asked.method, asked.era) {
         ("tools/list", _) => list(asked, List::Tools).await,
         ("prompts/list", _) => list(asked, List::Prompts).await,

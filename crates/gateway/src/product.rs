@@ -20,3 +20,5 @@ pub(crate) const META_REFUSAL: &str = "dev.bailiwick/refusal";
 pub(crate) const META_RUN_ID: &str = "dev.bailiwick/runId";
 /// `_meta` key of one of the house's tools: the role that its caller needs.
 pub(crate) const META_REQUIRED_ROLE: &str = "dev.bailiwick/requiredRole";
+/// `_meta` key of a request: the organisation in which it is meant.
+pub(crate) const META_ORG: &str = "dev.bailiwick/org";

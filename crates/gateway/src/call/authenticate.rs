@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bailiwick_model::{GroupId, KeyId};
+use bailiwick_model::{GroupId, KeyId, OrgId};
 use bailiwick_store::{KeyRefusal, Scope, TokenAgent, TokenClaims};
 use http::{HeaderMap, header};
 
@@ -25,6 +25,8 @@ const KEY_PREFIX: &str = "bw_";
 pub struct Caller {
     scope: Scope,
     bailiwick: Arc<Bailiwick>,
+    /// The token that speaks for him, if it is one.
+    token: Option<Arc<Verified>>,
 }
 
 impl Caller {
@@ -43,6 +45,8 @@ pub(crate) struct Presented<'r> {
     pub(crate) headers: &'r HeaderMap,
     /// Looked at only to refuse what must not be there.
     pub(crate) query: Option<&'r str>,
+    /// The organisation to whose endpoint the request came.
+    pub(crate) org: Option<&'r str>,
     /// The server to whose own endpoint the request came.
     pub(crate) server: Option<&'r str>,
 }
@@ -50,11 +54,31 @@ pub(crate) struct Presented<'r> {
 /// HTTP: exactly one credential in `Authorization`, an API key, a token of a configured issuer, or the only agent's token; with
 /// `auth: none` (loopback only) the configured agent.
 pub(crate) async fn http(gateway: &Gateway, presented: Presented<'_>) -> Result<Arc<Caller>, HttpFault> {
-    let found = credential(gateway, presented).await;
+    let found = match (credential(gateway, presented).await, presented.org) {
+        (Ok(caller), Some(org)) => Box::pin(within(gateway, &caller, org)).await,
+        (found, _) => found,
+    };
     found.map_err(|fault| match gateway.tokens() {
         Some(tokens) => fault.pointing_to(tokens.resource(), presented.server),
         None => fault,
     })
+}
+
+/// The same caller in the organisation `org`. What he may choose among is what his credential says: a key is of one organisation. One
+/// that is not his and one that does not exist are the same.
+pub(crate) async fn within(gateway: &Gateway, caller: &Arc<Caller>, org: &str) -> Result<Arc<Caller>, HttpFault> {
+    if caller.scope.org().as_str() == org {
+        return Ok(caller.clone());
+    }
+    let unknown = || HttpFault::new(http::StatusCode::NOT_FOUND, "no organisation of this name", "name one of yours, or none");
+    let verified = caller.token.as_ref().ok_or_else(unknown)?;
+    let org = verified.orgs.get(org).ok_or_else(unknown)?;
+    let states = gateway.keyring().agent_states(gateway.now());
+    let states = states.map_err(|_| HttpFault::unavailable("agents cannot be checked at the moment"))?;
+    match gateway.callers().elsewhere(&verified.fingerprint, org, states) {
+        Some(caller) => Ok(caller),
+        None => admit(gateway, verified, Some(org), states).await,
+    }
 }
 
 async fn credential(gateway: &Gateway, presented: Presented<'_>) -> Result<Arc<Caller>, HttpFault> {
@@ -86,10 +110,18 @@ fn none_in_query(query: Option<&str>) -> Result<(), HttpFault> {
     ))
 }
 
-/// The management API: an API key, and nothing of what the caller may call.
-pub(crate) async fn manager(gateway: &Gateway, headers: &HeaderMap, query: Option<&str>) -> Result<Scope, HttpFault> {
+/// The management API: an API key or a token of a configured issuer; an operation chooses its organisation by its path.
+pub(crate) async fn manager(gateway: &Gateway, headers: &HeaderMap, (path, query): (&str, Option<&str>)) -> Result<Scope, HttpFault> {
     none_in_query(query)?;
-    by_key(gateway, bearer(headers)?).await
+    let token = bearer(headers)?;
+    let Some(tokens) = gateway.tokens().filter(|_| !token.starts_with(KEY_PREFIX)) else { return by_key(gateway, token).await };
+    let caller = by_token(gateway, tokens, token, None).await.map_err(|fault| fault.pointing_to(tokens.resource(), None))?;
+    let org = path.strip_prefix("/v1/orgs/").and_then(|rest| rest.split('/').next());
+    // Whoever names an organisation that is not his hears the same as of one that does not exist, from the operation.
+    match org.filter(|org| caller.token.as_ref().is_some_and(|token| token.orgs.get(org).is_some())) {
+        Some(org) => within(gateway, &caller, org).await.map(|caller| caller.scope.clone()),
+        None => Ok(caller.scope.clone()),
+    }
 }
 
 /// stdio: the identity comes from the launch configuration.
@@ -102,7 +134,7 @@ async fn caller(gateway: &Gateway, scope: Scope) -> Result<Arc<Caller>, String> 
         return Ok(known);
     }
     let bailiwick = Box::pin(gateway.bailiwick(&scope)).await?;
-    Ok(gateway.callers().put(Arc::new(Caller { scope, bailiwick })))
+    Ok(gateway.callers().put(Arc::new(Caller { scope, bailiwick, token: None })))
 }
 
 /// Callers by credential, so that a call of a known one builds nothing anew. Credentials are verified before this is asked.
@@ -110,6 +142,8 @@ async fn caller(gateway: &Gateway, scope: Scope) -> Result<Arc<Caller>, String> 
 pub(crate) struct Callers {
     by_key: SharedLock<HashMap<KeyId, Arc<Caller>>>,
     by_token: SharedLock<HashMap<Fingerprint, (i64, Arc<Caller>)>>,
+    /// Those who act in another organisation than that of their home.
+    elsewhere: SharedLock<HashMap<(Fingerprint, OrgId), (i64, Arc<Caller>)>>,
 }
 
 impl Callers {
@@ -129,6 +163,12 @@ impl Callers {
     fn of_token(&self, token: &Fingerprint, states: i64) -> Option<Arc<Caller>> {
         let known = self.by_token.read();
         known.get(token).filter(|(admitted, _)| *admitted == states).map(|(_, caller)| caller.clone())
+    }
+
+    /// The same in the organisation that was chosen.
+    fn elsewhere(&self, token: &Fingerprint, org: &OrgId, states: i64) -> Option<Arc<Caller>> {
+        let known = self.elsewhere.read();
+        known.get(&(*token, org.clone())).filter(|(admitted, _)| *admitted == states).map(|(_, caller)| caller.clone())
     }
 }
 
@@ -190,7 +230,7 @@ async fn by_token(gateway: &Gateway, tokens: &Tokens, token: &str, server: Optio
     }
     match gateway.callers().of_token(&fingerprint, states) {
         Some(caller) => Ok(caller),
-        None => Box::pin(admit(gateway, &verified, states)).await,
+        None => Box::pin(admit(gateway, &verified, None, states)).await,
     }
 }
 
@@ -210,7 +250,7 @@ async fn verify(gateway: &Gateway, tokens: &Tokens, token: &str, fingerprint: Fi
 }
 
 /// The one place where a verified token becomes a scope.
-async fn admit(gateway: &Gateway, verified: &Verified, states: i64) -> Result<Arc<Caller>, HttpFault> {
+async fn admit(gateway: &Gateway, verified: &Arc<Verified>, chosen: Option<&OrgId>, states: i64) -> Result<Arc<Caller>, HttpFault> {
     // Tokens do not fill the table of agents with types that nobody can be.
     if !gateway.agents().has_type(&verified.agent_type) {
         return Err(refused(Reason::AgentTypeUnknown, verified.fingerprint));
@@ -227,9 +267,11 @@ async fn admit(gateway: &Gateway, verified: &Verified, states: i64) -> Result<Ar
         agent_id: verified.agent_id.clone(),
         agent_type: verified.agent_type.clone(),
     };
+    let asked = chosen.unwrap_or(&verified.orgs.home);
+    let org = gateway.org_of(&who, asked).await.map_err(|_| HttpFault::unavailable("organisations cannot be told at the moment"))?;
+    // A program with a resolver of its own may send somebody elsewhere, but nobody elsewhere than he said.
     let org =
-        gateway.org_of(&who, &verified.org).await.map_err(|_| HttpFault::unavailable("organisations cannot be told at the moment"))?;
-    let org = org.ok_or_else(|| refused(Reason::OrgRefused, verified.fingerprint))?;
+        org.filter(|org| chosen.is_none_or(|chosen| chosen == org)).ok_or_else(|| refused(Reason::OrgRefused, verified.fingerprint))?;
     let agent = TokenAgent {
         org: &org,
         agent_id: &verified.agent_id,
@@ -242,8 +284,12 @@ async fn admit(gateway: &Gateway, verified: &Verified, states: i64) -> Result<Ar
     let admitted = gateway.store().admit(agent).await;
     let admitted = admitted.map_err(|_| HttpFault::unavailable("agents cannot be checked at the moment"))?;
     let scope = admitted.map_err(|refusal| refused(Reason::Agent(refusal), verified.fingerprint))?;
-    let caller = caller(gateway, scope).await.map_err(HttpFault::unavailable)?;
-    insert(&gateway.callers().by_token, verified.fingerprint, (states, caller.clone()));
+    let bailiwick = Box::pin(gateway.bailiwick(&scope)).await.map_err(HttpFault::unavailable)?;
+    let caller = Arc::new(Caller { scope, bailiwick, token: Some(verified.clone()) });
+    match chosen {
+        None => insert(&gateway.callers().by_token, verified.fingerprint, (states, caller.clone())),
+        Some(org) => insert(&gateway.callers().elsewhere, (verified.fingerprint, org.clone()), (states, caller.clone())),
+    }
     Ok(caller)
 }
 

@@ -16,7 +16,7 @@ use super::authenticate::Caller;
 use crate::asked::{Asked, Conversation};
 use crate::bailiwick::Lens;
 use crate::filters::Hit;
-use crate::product::META_RUN_ID;
+use crate::product::{META_ORG, META_RUN_ID};
 
 /// What a call is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,7 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         Subject::Completion => by_reference(params)?,
         Subject::TaskGet | Subject::TaskUpdate | Subject::TaskCancel => by_task(params)?,
     };
+    check_org(&asked.meta, &asked.caller)?;
     let run = run_id(&asked.meta)?;
     let trace_id = asked.meta.traceparent.as_deref().and_then(trace_id);
     let Asked { caller, id, era, lens, meta, log, param_headers, cancel, events, askable, began, conversation, .. } = asked;
@@ -239,6 +240,23 @@ fn by_reference(params: &Json) -> Result<Named, RpcError> {
 
 fn invalid(message: &'static str) -> RpcError {
     RpcError::new(error::INVALID_PARAMS, message)
+}
+
+/// The organisation that a request names.
+pub(crate) fn org_named(meta: &RequestMeta) -> Option<String> {
+    let named = meta.raw.as_ref()?.member(META_ORG)?;
+    // What is no text is no name of any organisation.
+    Some(named.string().map_or_else(|| "?".to_owned(), std::borrow::Cow::into_owned))
+}
+
+/// Nothing is ever done in another organisation than the one that the request names.
+pub(crate) fn check_org(meta: &RequestMeta, caller: &Caller) -> Result<(), RpcError> {
+    match org_named(meta) {
+        Some(named) if named != caller.scope().org().as_str() => {
+            Err(invalid("`_meta[\"dev.bailiwick/org\"]` is not the organisation of this session or credential"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn run_id(meta: &RequestMeta) -> Result<Option<RunId>, RpcError> {

@@ -4,18 +4,20 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use bailiwick_mcp::Json;
 use bailiwick_model::config::{AgentTypeSource, ClaimPath, OrgSource};
-use bailiwick_model::{AgentId, AgentType, OrgId, Role, Subject, Timestamp};
+use bailiwick_model::{AgentId, AgentType, Role, Subject, Timestamp};
 use data_encoding::HEXLOWER;
 
 use super::issuer::Issuer;
 use super::rules::texts;
-use super::verified::{Reach, Verified};
+use super::verified::{Orgs, Reach, Verified};
 use super::{Fingerprint, Reason};
 
 /// Longest address of a person (RFC 5321, 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 /// Longest client id that is shown.
 const CLIENT_BYTES_MAX: usize = 255;
+/// Most organisations of one token.
+const ORGS_MAX: usize = 200;
 /// Most groups of one token, and the longest name of one.
 const GROUPS_MAX: usize = 200;
 const GROUP_BYTES_MAX: usize = 255;
@@ -33,14 +35,14 @@ pub(super) struct Token {
 
 pub(super) fn read(claims: &Json, issuer: &Issuer, token: Token) -> Result<Verified, Reason> {
     let config = &issuer.config;
-    let org = org(claims, &config.org)?;
+    let orgs = orgs(claims, &config.org)?;
     let own = claims.text_of("sub").filter(|own| !own.is_empty()).ok_or(Reason::SubjectMalformed)?;
     // Visible ASCII: what looks like another's subject is another's.
     let subject = Subject::parse(&format!("{}{own}", config.subject_prefix)).map_err(|_| Reason::SubjectMalformed)?;
     let Token { expires_at, reach, fingerprint } = token;
     Ok(Verified {
         email: config.claims.email.as_ref().and_then(|path| email(claims, path)),
-        org,
+        orgs,
         groups: config.claims.groups.as_ref().map_or(Ok(Vec::new()), |path| groups(claims, path))?,
         role: config.claims.role.as_ref().map_or(Ok(None), |path| role(claims, path, config.roles.as_deref()))?,
         agent_id: agent_id(claims, issuer, &own)?,
@@ -65,15 +67,21 @@ fn text_at(claims: &Json, path: &ClaimPath) -> Option<String> {
     at(claims, path)?.string().map(std::borrow::Cow::into_owned)
 }
 
-/// The issuer's own organisation, or one of those that it may speak for.
-fn org(claims: &Json, source: &OrgSource) -> Result<OrgId, Reason> {
-    match source {
-        OrgSource::Constant([org]) => Ok(org.clone()),
-        OrgSource::Claim { claim, allowed } => {
-            let named = text_at(claims, claim).ok_or(Reason::OrgRefused)?;
-            allowed.iter().find(|org| org.as_str() == named).cloned().ok_or(Reason::OrgRefused)
-        }
+/// The issuer's own organisation, or those among its organisations that the claim names: a text, or a list of which the first is home.
+fn orgs(claims: &Json, source: &OrgSource) -> Result<Orgs, Reason> {
+    let (claim, allowed) = match source {
+        OrgSource::Constant([org]) => return Ok(Orgs { home: org.clone(), others: Vec::new() }),
+        OrgSource::Claim { claim, allowed } => (claim, allowed),
+    };
+    let value = at(claims, claim).ok_or(Reason::OrgRefused)?;
+    let find = |named: &str| allowed.iter().find(|org| org.as_str() == named).cloned();
+    // The one organisation that a text names must be the issuer's to name. In a list those of other gateways may stand beside ours.
+    if let Some(named) = value.string() {
+        return Ok(Orgs { home: find(&named).ok_or(Reason::OrgRefused)?, others: Vec::new() });
     }
+    let named = texts(&value, ORGS_MAX).ok_or(Reason::OrgRefused)?;
+    let mut ours = named.iter().filter_map(|named| find(named));
+    Ok(Orgs { home: ours.next().ok_or(Reason::OrgRefused)?, others: ours.collect() })
 }
 
 /// Printable ASCII without blanks at its ends.
@@ -185,6 +193,32 @@ mod tests {
         // What is not configured counts for nothing.
         assert_eq!(role(&issuer("c", ""), json!("org_admin")), None);
         assert_eq!(says(&issuer("c", ""), json!({"sub": "s", "groups": ["ops"], "email": "a@b.example"})).groups, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_list_of_organisations_begins_at_home() {
+        let text = "auth: {issuers: [{name: c, issuer: 'https://c.example', org_claim: org, orgs: [acme, beta], agent_type: a}]}";
+        let (config, _) = Config::parse("b.yml", text, &|_| None).unwrap();
+        let issuer = Issuer::new(&config.issuers[0], &Resource::of(&config).unwrap(), &Egress::new(Arc::new(NoNetwork)));
+        let orgs = |value: Value| {
+            let claims = Json::check(json!({"sub": "s", "org": value}).to_string().into(), &Limits::REQUEST).unwrap();
+            let token = Token { expires_at: Timestamp::from_micros(0), reach: Reach::Gateway, fingerprint: Fingerprint::of("") };
+            let orgs = read(&claims, &issuer, token).ok()?.orgs;
+            Some(std::iter::once(&orgs.home).chain(&orgs.others).map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(orgs(json!("beta")).as_deref(), Some("beta"));
+        assert_eq!(orgs(json!(["beta", "elsewhere", "acme"])).as_deref(), Some("beta acme"));
+        for refused in [
+            json!("elsewhere"),
+            json!([]),
+            json!(["elsewhere"]),
+            json!(["acme", 5]),
+            json!({"acme": true}),
+            json!("acme,beta"),
+            json!(null),
+        ] {
+            assert_eq!(orgs(refused.clone()), None, "{refused}");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use bailiwick_model::ServerName;
 use bailiwick_model::config::Config;
+use bailiwick_model::{OrgId, ServerName};
 use serde_json::json;
 use url::Url;
 
@@ -77,6 +77,10 @@ impl Resource {
         let inner = |rest: &str| match rest.strip_prefix(self.path.as_str())? {
             "" => Some(self.describe(None)),
             rest => {
+                // A token for the gateway serves at the endpoint of each organisation.
+                if rest.strip_prefix("/orgs/").is_some_and(|org| OrgId::parse(org).is_ok()) {
+                    return Some(self.describe(None));
+                }
                 let server = rest.strip_prefix("/servers/")?;
                 ServerName::parse(server).ok().map(|_| self.describe(Some(server)))
             }

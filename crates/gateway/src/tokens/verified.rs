@@ -11,8 +11,8 @@ pub(crate) struct Verified {
     pub(crate) subject: Subject,
     /// Address of the person; shown, never decisive.
     pub(crate) email: Option<String>,
-    /// The organisation, one that the issuer may speak for.
-    pub(crate) org: OrgId,
+    /// The organisations, all of them such that the issuer may speak for.
+    pub(crate) orgs: Orgs,
     /// Groups as the issuer names them.
     pub(crate) groups: Vec<String>,
     /// The role, when the issuer gives one that is a role here. `None` grants nothing.
@@ -31,6 +31,22 @@ pub(crate) struct Verified {
     pub(crate) reach: Reach,
     /// Which token.
     pub(crate) fingerprint: Fingerprint,
+}
+
+/// The organisations of which somebody is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Orgs {
+    /// In which he acts when he does not say.
+    pub(crate) home: OrgId,
+    /// In which he may act when he says so.
+    pub(crate) others: Vec<OrgId>,
+}
+
+impl Orgs {
+    /// The one that is called so; `None` when it is not his.
+    pub(crate) fn get(&self, name: &str) -> Option<&OrgId> {
+        std::iter::once(&self.home).chain(&self.others).find(|org| org.as_str() == name)
+    }
 }
 
 /// Which endpoints a token was issued for.

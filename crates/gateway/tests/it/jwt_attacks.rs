@@ -4,6 +4,7 @@
 
 mod algorithms;
 mod audience;
+mod choice;
 mod controls;
 mod identity;
 mod key_names;

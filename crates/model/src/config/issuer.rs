@@ -41,7 +41,11 @@ pub(super) static ISSUER: Section = Section {
             "Where its keys are. Absent: found by OpenID Connect Discovery, else by RFC 8414.",
         ),
         Key::new("org", Shape::Format(&formats::ORG), "The organisation of everybody it speaks for."),
-        Key::new("org_claim", Shape::Format(&formats::CLAIM), "The claim that names the organisation, one of `orgs`."),
+        Key::new(
+            "org_claim",
+            Shape::Format(&formats::CLAIM),
+            "The claim that names the organisation, one of `orgs`; or a list, of which the first of `orgs` is home, and the others can be chosen with each request.",
+        ),
         Key::new("orgs", Shape::FullList(&Shape::Format(&formats::ORG)), "With `org_claim`: all organisations that it may speak for."),
         Key::new(
             "subject_prefix",

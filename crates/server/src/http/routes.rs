@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Response as RouterResponse};
 use axum::routing::get;
-use bailiwick_gateway::ServerEndpoint;
+use bailiwick_gateway::Entrance;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body::Body;
@@ -74,11 +74,21 @@ impl<E: Endpoint> Routes<E> {
         matches!(path.strip_prefix(self.path.as_str()), Some("" | "/"))
     }
 
-    /// The name of the server whose own endpoint `path` is: `/mcp/servers/{name}`.
-    fn server_endpoint(&self, path: &str) -> Option<ServerEndpoint> {
-        let name = path.strip_prefix(self.path.as_str())?.strip_prefix("/servers/")?;
-        let name = name.strip_suffix('/').unwrap_or(name);
-        (!name.is_empty() && !name.contains('/')).then(|| ServerEndpoint(name.to_owned()))
+    /// Which part of the gateway `path` leads into: `/mcp/servers/{name}`, `/mcp/orgs/{org}`, `/mcp/orgs/{org}/servers/{name}`.
+    fn entrance(&self, path: &str) -> Option<Entrance> {
+        let rest = path.strip_prefix(self.path.as_str())?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let mut parts = rest.strip_prefix('/')?.split('/');
+        let mut entrance = Entrance::default();
+        while let Some(kind) = parts.next() {
+            let name = parts.next().filter(|name| !name.is_empty())?;
+            match kind {
+                "orgs" if entrance == Entrance::default() => entrance.org = Some(name.to_owned()),
+                "servers" if entrance.server.is_none() => entrance.server = Some(name.to_owned()),
+                _ => return None,
+            }
+        }
+        Some(entrance)
     }
 }
 
@@ -137,7 +147,7 @@ impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
             if routes.is_endpoint(request.uri().path()) {
                 return routes.endpoint.mcp(request).await.map(Either::Left);
             }
-            if let Some(only) = routes.server_endpoint(request.uri().path()) {
+            if let Some(only) = routes.entrance(request.uri().path()) {
                 request.extensions_mut().insert(only);
                 return routes.endpoint.mcp(request).await.map(Either::Left);
             }

@@ -32,7 +32,7 @@ fn without_circumstances(mut value: Value) -> Value {
             members.retain(|name, _| {
                 !name.ends_with("_at")
                     && !matches!(name.as_str(), "created_by" | "updated_by" | "id" | "token" | "digest" | "unresolved_tools")
-                    // Feedback of the operator is nobody's, and he is asked nothing else.
+                    // The operator at the machine speaks in a name of his own.
                     && !(feedback && matches!(name.as_str(), "sub" | "source"))
             });
             members.values_mut().for_each(|member| *member = without_circumstances(member.take()));

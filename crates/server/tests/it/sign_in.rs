@@ -38,6 +38,7 @@ fn a_client_finds_the_issuer_from_a_refusal_alone() {
         ("", "https://gw.example.com/base/mcp"),
         ("/base/mcp", "https://gw.example.com/base/mcp"),
         ("/mcp", "https://gw.example.com/base/mcp"),
+        ("/base/mcp/orgs/acme", "https://gw.example.com/base/mcp"),
         ("/base/mcp/servers/tickets", "https://gw.example.com/base/mcp/servers/tickets"),
     ] {
         let (status, head, body) = ask(&app, "GET", &format!("{WELL_KNOWN}{path}"));

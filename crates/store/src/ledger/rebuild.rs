@@ -136,7 +136,7 @@ mod tests {
         let row = row(outcome, Some(INTENT), Timestamp::from_micros(0)).unwrap();
         assert_eq!(row.actor.org().unwrap().as_str(), "acme");
         assert_eq!(row.at.as_micros(), 1_785_000_000_000_000);
-        assert_eq!((row.ok, row.duration_ms, row.note), (true, Some(5000), Some(REBUILT)));
+        assert_eq!((row.ok, row.duration_ms, row.note.as_deref()), (true, Some(5000), Some(REBUILT)));
         assert_eq!((row.kind, row.server.as_deref()), (EventKind::Call, Some("docs")));
     }
 

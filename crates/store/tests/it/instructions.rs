@@ -5,8 +5,8 @@ use std::time::Duration;
 use bailiwick_model::instruction::{BODY_BYTES_MAX, Blocklist, Rule, Term, TermMode, skill_digest, skill_text};
 use bailiwick_model::{DocKind, DocOwner, DocSlug, GroupId, HouseRules, NewInstruction, VettedInstruction};
 use bailiwick_store::{
-    INSTRUCTION_LAYERS_MAX, INSTRUCTION_PAGE_MAX, INSTRUCTIONS_PER_ORG_MAX, InstructionPut, InstructionRevert, Store, StoreErrorKind,
-    Tenant,
+    INSTRUCTION_LAYERS_MAX, INSTRUCTION_PAGE_MAX, INSTRUCTIONS_PER_ORG_MAX, InstructionEntry, InstructionPut, InstructionRevert, Store,
+    StoreErrorKind, Tenant,
 };
 use sqlx::Row;
 use tokio::task::JoinSet;
@@ -93,7 +93,7 @@ pub(crate) async fn instructions_are_paged_by_layer_kind_and_slug(db: &TestDb) {
     assert_eq!(shown(&all.list(&acme, &layers, None, None, 200).await.unwrap()), expected);
     for limit in [1, 2, 4, 5] {
         let mut found = Vec::new();
-        while let page = all.list(&acme, &layers, None, found.last(), limit).await.unwrap()
+        while let page = all.list(&acme, &layers, None, found.last().map(InstructionEntry::name), limit).await.unwrap()
             && !page.is_empty()
         {
             assert!(page.len() <= usize::try_from(limit).unwrap());
@@ -103,11 +103,12 @@ pub(crate) async fn instructions_are_paged_by_layer_kind_and_slug(db: &TestDb) {
     }
     let rules = all.list(&acme, &layers, Some(&kind("rule")), None, 0).await.unwrap();
     assert_eq!(shown(&rules), expected[..1], "a limit of 0 is one of 1");
-    assert_eq!(all.list(&acme, &layers, Some(&kind("rule")), Some(&rules[0]), 9).await.unwrap().len(), 2);
+    assert_eq!(all.list(&acme, &layers, Some(&kind("rule")), Some(rules[0].name()), 9).await.unwrap().len(), 2);
     let of_both = all.latest_of(&acme, &layers, &kind("rule"), &slug("z")).await.unwrap();
     assert_eq!(of_both.iter().map(|text| &text.owner).collect::<Vec<_>>(), [&DocOwner::Org, &ops]);
     // Who left a group in between cannot go on with its page, and nobody reads through groups without end.
-    let left = all.list(&acme, &[DocOwner::Org], None, all.list(&acme, &layers, None, None, 9).await.unwrap().last(), 9).await;
+    let whole = all.list(&acme, &layers, None, None, 9).await.unwrap();
+    let left = all.list(&acme, &[DocOwner::Org], None, whole.last().map(InstructionEntry::name), 9).await;
     assert_kind(left, StoreErrorKind::Invalid);
     let many = vec![DocOwner::Org; INSTRUCTION_LAYERS_MAX + 1];
     assert_kind(all.list(&acme, &many, None, None, 9).await, StoreErrorKind::Invalid);

@@ -103,6 +103,7 @@ fn claims() -> Vec<Row> {
         good("scopes in a list", partner().without("scope").claim("scp", json!(["mcp:tools", "mcp:extra"]))),
         good("scopes as text under scp", partner().without("scope").claim("scp", json!("mcp:tools mcp:extra"))),
         good("another organisation of the issuer", partner().claim("tenant", json!({"id": "gamma"}))),
+        good("several organisations", partner().claim("tenant", json!({"id": ["gamma", "elsewhere", "beta"]}))),
         good("another agent and type", partner().claim("client_id", json!("agent-3")).claim("kind", json!("research"))),
         good("one group as text", partner().claim("groups", json!("ops"))),
         good("no groups", partner().without("groups")),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bailiwick_gateway::{Gateway, LoadedManifest, ServerEndpoint, Setup};
+use bailiwick_gateway::{Entrance, Gateway, LoadedManifest, Setup};
 use bailiwick_model::config::Config;
 use bailiwick_model::manifest::Manifest;
 use bailiwick_model::{AgentId, AgentType, OrgId, Subject, Timestamp};
@@ -23,6 +23,7 @@ use super::row::{Ask, CORP, NARROW, NOW, PARTNER};
 use crate::town::Town;
 
 const CONFIG: &str = r#"
+instructions: {readme: Begin here.}
 auth:
   issuers:
     - {name: corp, issuer: "http://127.0.0.1:8485", org: acme, subject_prefix: "corp:", agent_type: research}
@@ -211,11 +212,15 @@ impl Place {
         for (name, value) in &ask.headers {
             request = request.header(*name, http::HeaderValue::from_maybe_shared(value.clone()).unwrap());
         }
-        let body = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
-        let mut request = request.body(Full::new(body)).unwrap();
-        if let Some(server) = ask.server {
-            request.extensions_mut().insert(ServerEndpoint(server.to_owned()));
+        let mut body = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        if let Some(meta) = &ask.meta {
+            let modern = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", "tools/call"), ("mcp-name", "readme_agent")];
+            request = modern.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            body = reading(meta).to_string().into();
         }
+        let mut request = request.body(Full::new(body)).unwrap();
+        let (org, server) = (ask.org.map(str::to_owned), ask.server.map(str::to_owned));
+        request.extensions_mut().insert(Entrance { org, server });
         self.heard.take();
         let response = self.gateway.http(request).await;
         let challenge = response.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
@@ -223,6 +228,15 @@ impl Place {
         let Ok(body) = response.into_body().collect().await;
         let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
         Answer { status, challenge: challenge.unwrap_or_default(), body, reason: self.heard.take() }
+    }
+
+    /// In which organisation a caller finds himself, or how he is refused.
+    pub(crate) async fn scope(&self, ask: Ask) -> String {
+        let meta = ask.meta.clone().unwrap_or_else(|| json!({}));
+        let answer = self.ask(&ask.reading(meta)).await;
+        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let scope = body["result"]["structuredContent"]["scope"].as_str().map(str::to_owned);
+        scope.unwrap_or_else(|| format!("{} {}", answer.status, body["error"]["message"].as_str().unwrap_or(&answer.body)))
     }
 
     /// The status alone, and the word.
@@ -234,6 +248,15 @@ impl Place {
     pub(crate) async fn close(self) {
         self.gateway.finish(Duration::ZERO).await;
     }
+}
+
+fn reading(more: &Value) -> Value {
+    let mut meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "table", "version": "1"},
+    });
+    meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "readme_agent", "arguments": {}, "_meta": meta}})
 }
 
 async fn start(dir: &TempDir, clock: Arc<ManualClock>, network: Arc<Town>) -> (Gateway, Store) {

@@ -19,13 +19,17 @@ pub(crate) struct Ask {
     pub(crate) query: &'static str,
     /// To the own endpoint of this server.
     pub(crate) server: Option<&'static str>,
+    /// To the endpoint of this organisation.
+    pub(crate) org: Option<&'static str>,
+    /// Another message than `ping`, with what is in its `_meta` beside what must be there.
+    pub(crate) meta: Option<Value>,
     /// What must not come back.
     pub(crate) secret: String,
 }
 
 impl Ask {
     pub(crate) fn nothing() -> Self {
-        Self { headers: Vec::new(), query: "", server: None, secret: String::new() }
+        Self { headers: Vec::new(), query: "", server: None, org: None, meta: None, secret: String::new() }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<Bytes>) -> Self {
@@ -35,6 +39,17 @@ impl Ask {
 
     pub(crate) fn query(mut self, query: &'static str) -> Self {
         self.query = query;
+        self
+    }
+
+    pub(crate) fn within(mut self, org: &'static str) -> Self {
+        self.org = Some(org);
+        self
+    }
+
+    /// Asks for the readme of 2026-07-28, which names the organisation.
+    pub(crate) fn reading(mut self, meta: Value) -> Self {
+        self.meta = Some(meta);
         self
     }
 
