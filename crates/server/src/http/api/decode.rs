@@ -5,6 +5,7 @@ use bailiwick_gateway::operations::{Fault, Wrong};
 use bailiwick_mcp::json::{Json, Limits};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
@@ -58,6 +59,14 @@ pub(crate) fn query(text: Option<&str>, schema: &Value) -> Result<Map<String, Va
         }
     }
     Ok(found)
+}
+
+/// A whole number as JSON Schema has it: `3.0` is one (JSON Schema 2020-12 validation, section 6.1.1).
+pub(crate) fn whole<'de, D: Deserializer<'de>>(reader: D) -> Result<u32, D::Error> {
+    let number = serde_json::Number::deserialize(reader)?;
+    let plain = number.as_u64().and_then(|whole| u32::try_from(whole).ok());
+    let written = || format!("{:.0}", number.as_f64().filter(|value| value.fract() == 0.0)?).parse().ok();
+    plain.or_else(written).ok_or_else(|| serde::de::Error::custom("expected a whole number"))
 }
 
 fn typed(text: &str, property: &Value) -> Option<Value> {

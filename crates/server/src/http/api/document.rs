@@ -234,3 +234,18 @@ pub(crate) fn text(routes: &[Route]) -> String {
     let pretty = serde_json::to_string_pretty(&document(routes)).unwrap_or_default();
     pretty + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::api::routes;
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document(&routes());
+        let text = document.to_string();
+        let named = text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next());
+        let missing: Vec<&str> = named.filter(|name| document["components"]["schemas"].get(name).is_none()).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
+}

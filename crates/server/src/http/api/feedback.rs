@@ -2,8 +2,8 @@
 
 use bailiwick_gateway::operations::fault::Done;
 use bailiwick_gateway::operations::{Acting, Fault, Operations, feedback};
-use bailiwick_model::feedback::Signal;
-use bailiwick_model::{FeedbackId, NewFeedback, OrgId, Timestamp};
+use bailiwick_model::feedback::{InvalidFeedback, Signal};
+use bailiwick_model::{Code, FeedbackId, NewFeedback, OrgId, Timestamp};
 use bailiwick_store::FeedbackFilter;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -236,7 +236,8 @@ impl Operation for GiveFeedback {
     async fn run(operations: &Operations, acting: &Acting, ask: Ask<Self>) -> Done<Feedback> {
         let Ask { path: OrgPath { org }, body: GivenFeedback { signal, kind, target, text }, .. } = ask;
         // The rule names its member, as the tool's does.
-        let new = NewFeedback::parse(&signal.0, &kind, &target, text.as_deref()).map_err(|rule| Fault::invalid("", rule.to_string()))?;
+        let unfit = |rule: InvalidFeedback| Fault::new(Code::InvalidArgument, rule.to_string(), "correct the text and send it again");
+        let new = NewFeedback::parse(&signal.0, &kind, &target, text.as_deref()).map_err(unfit)?;
         feedback::give(operations, acting, &org, &new).await.map(|row| Feedback::of(&org, row))
     }
 }

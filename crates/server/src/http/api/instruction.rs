@@ -231,6 +231,7 @@ pub(crate) struct InstructionText {
 #[serde(deny_unknown_fields)]
 pub(crate) struct BackTo {
     /// What this version said becomes the next version.
+    #[serde(deserialize_with = "super::decode::whole")]
     #[schema(minimum = 1)]
     pub(crate) version: u32,
 }

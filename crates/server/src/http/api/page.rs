@@ -3,7 +3,9 @@
 use bailiwick_gateway::operations::Fault;
 use bailiwick_store::PAGE_ROWS_MAX;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::cursor;
 
@@ -80,12 +82,31 @@ pub(crate) fn limit(limit: Option<Limit>) -> u32 {
 }
 
 /// One page of a list.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Page<T> {
     /// The items in their order.
     pub(crate) items: Vec<T>,
     /// Give it as `cursor` for the next page; null when there is none.
     pub(crate) next_cursor: Option<String>,
+}
+
+// By hand, because what is derived for a generic type leaves the schema of its items out.
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The items in their order."));
+        let cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Give it as `cursor` for the next page; null when there is none."));
+        let page = ObjectBuilder::new().property("items", items).required("items").property("next_cursor", cursor);
+        page.description(Some("One page of a list.")).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
 }
 
 impl ListQuery {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bailiwick_store::FINISH_REASON_CHARS_MAX;
+
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -39,8 +41,6 @@ texts! {
     DocName = "^[a-z0-9][a-z0-9_-]{0,63}$", "The kind of an instruction, or its name within the kind.";
     RunId = "^[A-Za-z0-9_-]{1,64}$", "The id of a run.";
     FeedbackId = "^[0-9a-f]{32}$", "The id of a feedback.";
-    Reason = format!("^[^{0}]{{0,{1}}}[^{0} ][^{0}]{{0,{1}}}$", class(HIDDEN), 499),
-        format!("Why: 1 to 500 characters on one line without hidden ones; those from {} are refused too.", beyond(HIDDEN));
     Note = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]{0,4000}$",
         "At most 4,000 characters; newlines and tabs are the only control characters.";
     SecretName = format!("^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{}}}$", SECRET_NAME_CHARS_MAX - 1), "The name of a secret.";
@@ -61,6 +61,25 @@ impl PartialSchema for Email {
                 beyond(HIDDEN)
             )))
             .into()
+    }
+}
+
+pub(crate) struct Reason;
+
+impl PartialSchema for Reason {
+    fn schema() -> RefOr<Schema> {
+        let (seen, line) = (format!("[^{}{}]", class(HIDDEN), class(SPACES)), format!("[^{}]*", class(HIDDEN)));
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(format!("^{line}{seen}{line}$")));
+        schema
+            .max_length(Some(FINISH_REASON_CHARS_MAX))
+            .description(Some(format!("Why, on one line. Hidden characters from {} are refused too.", beyond(HIDDEN))))
+            .into()
+    }
+}
+
+impl ToSchema for Reason {
+    fn name() -> Cow<'static, str> {
+        "Reason".into()
     }
 }
 
