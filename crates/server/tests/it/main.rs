@@ -16,6 +16,7 @@ mod door;
 mod ear;
 mod endpoint;
 mod filters;
+mod isolation;
 mod keys;
 mod kill;
 mod leaks;
