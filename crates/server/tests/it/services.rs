@@ -128,7 +128,7 @@ async fn every_tool_works_with_credentials_from_the_environment() {
     assert_eq!(structured(call("api_delete", thing("/things/1")).await), json!({ "status": "deleted" }));
     assert!(text(&call("api_get", thing("/echo")).await).contains("<redacted-value>"));
     assert_eq!(code(&call("api_get", thing("/refused")).await), "upstream_error");
-    let busy = call("api_get", thing("/busy")).await["_meta"]["dev.bailiwick/refusal"].clone();
+    let busy = call("api_get", thing("/busy")).await["structuredContent"].clone();
     assert_eq!((&busy["retryable"], &busy["details"]["retry_after_ms"]), (&json!(true), &json!(2000)), "{busy}");
     assert_eq!(text(&call("api_get", thing("/exact")).await), r#"{"id":123456789012345678901234567890}"#);
     assert_eq!(code(&call("api_get", thing("/../grafana/api/folders")).await), "scope_violation");
