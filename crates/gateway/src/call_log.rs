@@ -7,7 +7,7 @@ use bailiwick_model::manifest::Access;
 use bailiwick_store::ledger::redact;
 use serde_json::{Value, json};
 
-use crate::call::decode::Story;
+use crate::call::decode::{Story, Subject};
 use crate::call::record::Status;
 use crate::catalog::Tool;
 use crate::filters::Hit;
@@ -39,7 +39,7 @@ pub(crate) fn lines(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status
     }
     if let Some(details) = status.details() {
         // As the original names it here, beside `tool`.
-        call["tool_name"] = json!(story.shown_name());
+        call["tool_name"] = json!(story.recorded_name(tool));
         for name in ["limit_type", "current_count", "limit", "window_seconds"] {
             call[name] = details.get(name).cloned().unwrap_or_default();
         }
@@ -59,13 +59,19 @@ fn found(story: &Story, tool: Option<&Arc<Tool>>, hit: &Hit) -> Value {
         "agent_id": scope.agent_id().as_str(),
         "agent_type": scope.agent_type().as_str(),
         "tenant": scope.org().as_str(),
-        "tool": story.shown_name(),
+        "tool": story.recorded_name(tool),
+        "method": method(story),
         "module": tool.map(|t| &**t.source()),
         "request_id": story.event.to_string(),
         "run_id": story.run.as_ref().map(bailiwick_model::RunId::as_str),
     });
     name(&mut line, hit);
     line
+}
+
+/// What was asked, when it was no tool call.
+fn method(story: &Story) -> Option<&'static str> {
+    (story.subject != Subject::Tool).then(|| story.subject.method())
 }
 
 /// Names the rule, and for arguments the field; a value is nowhere.
@@ -90,10 +96,11 @@ fn line(mask: &Mask, story: &Story, tool: Option<&Arc<Tool>>, status: &Status) -
         "agent_id": scope.agent_id().as_str(),
         "agent_type": scope.agent_type().as_str(),
         "tenant": scope.org().as_str(),
-        "tool": story.shown_name(),
+        "tool": story.recorded_name(tool),
+        "method": method(story),
         "module": tool.map(|t| &**t.source()),
         "mode": tool.map(|t| if t.access() == Access::Read { "read" } else { "write" }),
-        "args": log_args.then(|| redact::line_args(&mask.clean_text(story.arguments.as_str()), tool.map_or(&[][..], |t| t.sensitive()))),
+        "args": log_args.then(|| redact::line_args(&mask.clean_text(story.recorded_arguments().as_str()), tool.map_or(&[][..], |t| t.sensitive()))),
         "status": word,
         "code": status.code_word(),
         "error": status.reason(),

@@ -72,14 +72,21 @@ impl Mask {
 
     /// A refusal without secrets, the operator's reason included: a module's fault may quote what a service said.
     pub(crate) fn clean_refusal(&self, refusal: Refusal) -> Refusal {
-        let Refusal { code, message, remedy, details, reason } = refusal;
+        let Refusal { code, message, remedy, retryable, details, reason } = refusal;
         let text = |text: Cow<'static, str>| match self.clean_text(&text) {
             Cow::Borrowed(_) => text.clone(),
             Cow::Owned(masked) => masked.into(),
         };
         // Details that cannot be masked are left out.
         let clean = |details: Value| self.clean(Json::from_serialize(&details).ok()?).ok()?.decode().ok();
-        Refusal { code, message: text(message), remedy: text(remedy), details: details.and_then(clean), reason: reason.map(text) }
+        Refusal {
+            code,
+            message: text(message),
+            remedy: text(remedy),
+            retryable,
+            details: details.and_then(clean),
+            reason: reason.map(text),
+        }
     }
 
     /// The text without secrets.

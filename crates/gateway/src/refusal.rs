@@ -16,6 +16,8 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// What the agent may do instead.
     pub remedy: Cow<'static, str>,
+    /// Whether the same call may succeed later without any change.
+    pub retryable: bool,
     /// Machine-readable extras, e.g. `retry_after_ms`.
     pub details: Option<Value>,
     /// The full reason; goes to the ledger, never to the agent.
@@ -25,7 +27,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with a message and a remedy.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>, remedy: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), remedy: remedy.into(), details: None, reason: None }
+        Self { code, message: message.into(), remedy: remedy.into(), retryable: code.retryable(), details: None, reason: None }
     }
 
     /// Adds the reason that only operators see.
@@ -67,14 +69,14 @@ impl Refusal {
             "message": self.message,
             "remedy": self.remedy,
             "event_id": event.to_string(),
-            "retryable": self.code.retryable(),
+            "retryable": self.retryable,
         })
     }
 }
 
 impl From<bailiwick_modules::ToolFault> for Refusal {
     fn from(fault: bailiwick_modules::ToolFault) -> Self {
-        let bailiwick_modules::ToolFault { code, message, remedy, details, cause } = fault;
-        Self { code, message: message.into(), remedy: remedy.into(), details, reason: cause.map(Into::into) }
+        let bailiwick_modules::ToolFault { code, message, remedy, retryable, details, cause } = fault;
+        Self { code, message: message.into(), remedy: remedy.into(), retryable, details, reason: cause.map(Into::into) }
     }
 }

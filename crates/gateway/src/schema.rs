@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bailiwick_mcp::Json;
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use plain::Plain;
@@ -28,6 +29,8 @@ const EXPANDED_VALUES_MAX: usize = 20_000;
 const REFERENCES_MAX: usize = 200;
 /// Time for one check against a schema that refers to itself.
 const CHECK_MAX: Duration = Duration::from_millis(250);
+/// The choices of an enumeration are named in a message when they are no longer than this together.
+const CHOICES_BYTES_MAX: usize = 1 << 10;
 /// Memory of one compiled pattern.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -118,9 +121,22 @@ impl Compiled {
     fn check(&self, value: &Value) -> Result<(), Misfit> {
         match self.validator.validate(value) {
             Ok(()) => Ok(()),
-            Err(error) => Err(Misfit::Instance { path: place(error.instance_path().as_str()), rule: error.masked().to_string() }),
+            Err(error) => Err(Misfit::Instance { path: place(error.instance_path().as_str()), rule: rule(&error) }),
         }
     }
+}
+
+/// The rule that was broken. The library names a few choices of an enumeration and counts the others, which helps nobody to choose.
+fn rule(error: &ValidationError<'_>) -> String {
+    if let ValidationErrorKind::Enum { options } = error.kind()
+        && let Some(options) = options.as_array()
+    {
+        let all = options.iter().map(Value::to_string).collect::<Vec<_>>().join(", ");
+        if all.len() <= CHOICES_BYTES_MAX {
+            return format!("value is not one of {all}");
+        }
+    }
+    error.masked().to_string()
 }
 
 fn place(pointer: &str) -> String {
@@ -238,6 +254,22 @@ mod tests {
         assert_eq!(path, "/pin");
         assert!(rule.contains("integer") && !rule.contains("s3cret"), "{rule}");
         assert!(matches!(schema.check(&json("{}")).await, Err(Misfit::Instance { .. })));
+    }
+
+    #[tokio::test]
+    async fn every_choice_is_named_unless_they_are_too_many() {
+        let rule = async |choices: Vec<String>| {
+            let schema = Json::from_serialize(&serde_json::json!({"properties": {"word": {"enum": choices}}})).unwrap();
+            let Err(Misfit::Instance { rule, .. }) = Schema::new(schema).check(&json(r#"{"word":"s3cret"}"#)).await else {
+                panic!("accepted")
+            };
+            assert!(!rule.contains("s3cret"), "{rule}");
+            rule
+        };
+        let eleven: Vec<String> = (0..11).map(|n| format!("w{n}")).collect();
+        let all = eleven.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        assert_eq!(rule(eleven).await, format!("value is not one of {all}"));
+        assert!(rule((0..1_000).map(|n| format!("w{n}")).collect()).await.contains("other candidates"));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ pub mod json;
 pub mod message;
 pub mod meta;
 pub mod method;
+mod request_id;
 pub mod revision;
 pub mod sse;
 pub mod stdio;

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::error::{INVALID_REQUEST, RpcError, WireError};
 use crate::json::{FaultKind, Json, Kind, Limits, Part, push_string};
+use crate::request_id::RequestId;
 
 /// Longest id text; ids are echoed and kept while a call runs.
 pub const ID_BYTES_MAX: usize = 1024;
@@ -166,12 +167,15 @@ impl Message {
 ///
 /// # Errors
 /// -32700 for what is not JSON; -32600 for what is no single JSON-RPC message, crosses a limit or has a member name twice. The id is given
-/// whenever it could be read.
+/// whenever it could be read, even from a request that is no JSON, as long as its brackets and quotes hold.
 pub fn decode(body: Bytes, limits: &Limits) -> Result<Message, WireError> {
-    let json = Json::inspect_or_peek(body, limits, "id").map_err(|(fault, id)| {
-        // Without syntax there is no telling which member the bytes belong to, so no id either.
-        let readable = !matches!(fault.kind, FaultKind::Syntax | FaultKind::Utf8 | FaultKind::Number);
-        WireError::from(fault).with_id(id.filter(|_| readable).as_ref().and_then(Id::read))
+    let json = Json::inspect_or_peek(body.clone(), limits, "id").map_err(|(fault, peeked)| {
+        let id = match fault.kind {
+            // What the check has moved past proves nothing without syntax: brackets and quotes must hold to the end.
+            FaultKind::Syntax | FaultKind::Utf8 | FaultKind::Number => RequestId::of(&body),
+            _ => peeked.as_ref().and_then(Id::read).or_else(|| RequestId::of(&body)),
+        };
+        WireError::from(fault).with_id(id)
     })?;
     read(&json)
 }

@@ -7,9 +7,13 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::encode::Frame;
+use crate::message::Id;
+use crate::request_id::RequestId;
 
 /// Longest line; what is longer is skipped and reported (reference, security section 14).
 pub const LINE_BYTES_MAX: usize = 16 << 20;
+/// How far into a line that is too long the id of its request is looked for.
+const SCAN_BYTES_MAX: usize = 64 << 20;
 /// Room that is made before each read.
 const READ_BYTES: usize = 8 << 10;
 /// A buffer that grew beyond this for one long line is given back afterwards.
@@ -20,8 +24,9 @@ const KEPT_BYTES_MAX: usize = 256 << 10;
 pub enum Line {
     /// One line without its end; never empty. Not checked for UTF-8: JSON checks it.
     Text(Bytes),
-    /// A line beyond the limit was skipped; told once, as soon as the limit is crossed.
-    TooLong,
+    /// A line beyond the limit was skipped; told once, with the id when it is a request. Told as soon as the limit is crossed and the id is
+    /// known or cannot be found; many clients write it last.
+    TooLong(Option<Id>),
     /// The other side has closed the pipe.
     End,
 }
@@ -35,7 +40,7 @@ pub struct LineReader<R> {
     searched: usize,
     line_bytes_max: usize,
     /// Inside a line that was too long.
-    skipping: bool,
+    skipping: Option<Skip>,
     ended: bool,
 }
 
@@ -47,7 +52,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
 
     /// Reads lines of at most `line_bytes_max` bytes, line end not counted.
     pub fn with_limit(reader: R, line_bytes_max: usize) -> Self {
-        Self { reader, buffer: BytesMut::new(), searched: 0, line_bytes_max, skipping: false, ended: false }
+        Self { reader, buffer: BytesMut::new(), searched: 0, line_bytes_max, skipping: None, ended: false }
     }
 
     /// The next line. CR before LF belongs to the line end; blank lines are left out. A last line without end counts. Dropping the future
@@ -82,12 +87,15 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
             if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES_MAX {
                 self.buffer = BytesMut::new();
             }
-            if std::mem::take(&mut self.skipping) {
-                continue;
+            if let Some(skip) = self.skipping.take() {
+                match skip.end(&line) {
+                    Some(told) => return Some(told),
+                    None => continue,
+                }
             }
             let line = without_end(line);
             if line.len() > self.line_bytes_max {
-                return Some(Line::TooLong);
+                return Skip::new().end(&line);
             }
             if !is_blank(&line) {
                 return Some(Line::Text(line));
@@ -98,23 +106,59 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     fn unfinished(&mut self) -> Option<Line> {
         self.searched = self.buffer.len();
         // One byte more may be the CR of the line end.
-        if !self.skipping && self.buffer.len() <= self.line_bytes_max.saturating_add(1) {
+        if self.skipping.is_none() && self.buffer.len() <= self.line_bytes_max.saturating_add(1) {
             return None;
         }
-        self.buffer = BytesMut::new();
+        let passed = std::mem::take(&mut self.buffer);
         self.searched = 0;
-        if std::mem::replace(&mut self.skipping, true) { None } else { Some(Line::TooLong) }
+        self.skipping.get_or_insert_with(Skip::new).pass(&passed)
     }
 
     fn rest(&mut self) -> Line {
         let line = without_end(self.buffer.split().freeze());
         self.searched = 0;
+        if let Some(skip) = self.skipping.take() {
+            return skip.end(&line).unwrap_or(Line::End);
+        }
         match line.len() {
-            _ if std::mem::take(&mut self.skipping) => Line::End,
-            length if length > self.line_bytes_max => Line::TooLong,
+            length if length > self.line_bytes_max => Skip::new().end(&line).unwrap_or(Line::End),
             _ if is_blank(&line) => Line::End,
             _ => Line::Text(line),
         }
+    }
+}
+
+/// A line that is not kept.
+#[derive(Debug)]
+struct Skip {
+    scan: RequestId,
+    passed: usize,
+    told: bool,
+}
+
+impl Skip {
+    const fn new() -> Self {
+        Self { scan: RequestId::new(), passed: 0, told: false }
+    }
+
+    /// The line goes on.
+    fn pass(&mut self, text: &[u8]) -> Option<Line> {
+        if self.told {
+            return None;
+        }
+        self.scan.push(text);
+        self.passed = self.passed.saturating_add(text.len());
+        self.told = self.scan.is_settled() || self.passed > SCAN_BYTES_MAX;
+        self.told.then(|| Line::TooLong(self.scan.found()))
+    }
+
+    /// The line ends behind `text`.
+    fn end(mut self, text: &[u8]) -> Option<Line> {
+        if self.told {
+            return None;
+        }
+        self.scan.push(text);
+        Some(Line::TooLong(self.scan.found()))
     }
 }
 

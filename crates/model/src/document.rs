@@ -373,6 +373,11 @@ impl<'de> DeserializeSeed<'de> for KeySeed {
     }
 }
 
+fn several(file: &str, place: Place) -> Mistake {
+    let hint = "give each document a file of its own, or take the line `---` out";
+    Mistake::error(file, place, "", "a second YAML document begins here, and a file holds one").hint(hint)
+}
+
 /// Says what is wrong and where, without any of the text: a value may be a secret.
 fn explain(file: &str, fault: &serde_saphyr::Error) -> Mistake {
     use serde_saphyr::Error as E;
@@ -383,9 +388,10 @@ fn explain(file: &str, fault: &serde_saphyr::Error) -> Mistake {
         E::DuplicateMappingKey { key: None, .. } => DUPLICATE.to_owned(),
         E::ExternalMessage { msg, .. } => format!("not valid YAML: {}", printable(msg)),
         E::Eof { .. } => "not valid YAML: the text ends too early".to_owned(),
-        E::MultipleDocuments { .. } => "more than one YAML document".to_owned(),
+        E::MultipleDocuments { .. } => return several(file, place),
         E::UnknownAnchor { .. } => "the alias refers to an anchor that does not exist".to_owned(),
         E::NullIntoString { .. } => "the key is empty".to_owned(),
+        E::Budget { breach: serde_saphyr::budget::BudgetBreach::Documents { .. }, .. } => return several(file, place),
         E::Budget { .. }
         | E::AliasReplayCounterOverflow { .. }
         | E::AliasReplayLimitExceeded { .. }

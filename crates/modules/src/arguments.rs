@@ -28,9 +28,16 @@ fn without_null(arguments: &str) -> Option<String> {
     if given.len() < members.len() { serde_json::to_string(&given).ok() } else { None }
 }
 
-/// A library's message without control characters (terminal escapes), cut to [`MESSAGE_CHARS_MAX`].
+/// A library's or a service's message without control characters (terminal escapes) and without those that are not seen or turn the text
+/// round, cut to [`MESSAGE_CHARS_MAX`].
 pub(crate) fn clean(message: &str) -> String {
-    message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS_MAX).collect()
+    message.chars().map(|c| if c.is_control() || is_hidden(c) { ' ' } else { c }).take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// Marks of direction, joiners, tags and other characters that leave no trace on a screen.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

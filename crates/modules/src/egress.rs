@@ -8,10 +8,12 @@
 //! | `egress.rs` | names, addresses, connections |
 //! | `egress/tls.rs` | whom a connection trusts |
 //! | `egress/base_url.rs` | the address of a service, as an operator writes it |
+//! | `egress/coding.rs` | undoing compression |
 //! | `egress/http.rs` | one bounded exchange with such a service |
 //! | `egress/redirect.rs` | a way over several, where an operator wants it |
 
 mod base_url;
+mod coding;
 mod http;
 mod redirect;
 mod tls;

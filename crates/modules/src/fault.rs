@@ -18,6 +18,8 @@ pub struct ToolFault {
     pub message: String,
     /// One sentence: what the agent may do instead. Empty only for faults of our own.
     pub remedy: String,
+    /// Whether the same call may succeed later without any change; the code's own word unless the service said otherwise.
+    pub retryable: bool,
     /// Values for the program, an object (for a limit: `limit` and `value`).
     pub details: Option<Value>,
     /// What the operator needs to know and the agent must not.
@@ -27,7 +29,7 @@ pub struct ToolFault {
 impl ToolFault {
     /// A fault with both sentences.
     pub fn new(code: Code, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { code, message: message.into(), remedy: remedy.into(), details: None, cause: None }
+        Self { code, message: message.into(), remedy: remedy.into(), retryable: code.retryable(), details: None, cause: None }
     }
 
     /// The arguments do not fit or make no sense.

@@ -28,6 +28,7 @@ pub mod context;
 pub mod discord_webhook;
 pub mod egress;
 mod encoded_word;
+mod exact_json;
 pub mod fault;
 pub mod filesystem;
 pub mod grafana;

@@ -17,7 +17,7 @@ use crate::fault::{OpenFault, ToolFault};
 use crate::module::{CredentialKey, ModuleDraft, ModuleKind, ModuleSetup, Pending, ToolModule};
 use crate::notifier::{self, Notifier, SendModule};
 use crate::schema::property;
-use crate::service::{self, ALLOW_PRIVATE, CA_FILE, NOTIFIER_LIMITS};
+use crate::service::{self, ALLOW_PRIVATE, CA_FILE, NOTIFIER_LIMITS, without_credential};
 use crate::spec::{Access, ToolSpec};
 use crate::withheld::Withheld;
 
@@ -32,6 +32,8 @@ const TOPIC_DEFAULT: &str = "agents-{agent_id}";
 const PRIORITIES: [&str; 5] = ["min", "low", "default", "high", "urgent"];
 const URL: &str = "NTFY_URL";
 const TOKEN: &str = "NTFY_TOKEN";
+/// What an agent can do where the server wants a token.
+const NO_TOKEN: &str = "ask the operator to give `NTFY_TOKEN` in the credential source";
 const TITLE: HeaderName = HeaderName::from_static("title");
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 const TAGS: HeaderName = HeaderName::from_static("tags");
@@ -188,7 +190,10 @@ impl Notifier for Ntfy {
         for (name, value) in more.into_iter().filter_map(|(name, value)| Some((name, value?))) {
             request = request.with(name, value);
         }
-        Box::pin(notifier::confirmed(&self.client, &self.withheld, request, context))
+        Box::pin(async move {
+            let sent = notifier::confirmed(&self.client, &self.withheld, request, context).await;
+            sent.map_err(|fault| if self.token.is_some() { fault } else { without_credential(fault, NO_TOKEN) })
+        })
     }
 }
 

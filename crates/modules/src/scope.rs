@@ -132,7 +132,7 @@ impl Prefix {
 
 impl Scoping for Prefix {
     fn place(&self, name: &str) -> Result<String, ToolFault> {
-        let path = AgentPath::named(name.to_owned(), &[])?;
+        let path = AgentPath::named(name.to_owned(), &[], "name a file")?;
         if path.inner().is_empty() {
             return Err(ToolFault::invalid("the path names your directory itself", "name something in it"));
         }
@@ -142,7 +142,7 @@ impl Scoping for Prefix {
     fn own<'n>(&self, placed: &'n str) -> Option<Cow<'n, str>> {
         let name = placed.strip_prefix(&self.prefix)?;
         // A backend may hold names that no agent could have written.
-        let path = AgentPath::named(name.to_owned(), &[]).ok()?;
+        let path = AgentPath::named(name.to_owned(), &[], "name a file").ok()?;
         (path.inner() == name).then_some(Cow::Borrowed(name))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bailiwick_model::Code;
 use bailiwick_model::address::Cidr;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -149,7 +149,8 @@ impl From<HttpFault> for ToolFault {
 ///
 /// # Errors
 /// `upstream_redirect`, `upstream_auth` (401), otherwise `upstream_error`; `details` hold `status` and at most 512 characters of the
-/// cleaned body without addresses (reference, tool modules section 5).
+/// cleaned body without addresses (reference, tool modules section 5), and `retry_after_ms` when the service names a time. 429 and 503 are
+/// retryable.
 pub fn success(answer: HttpAnswer) -> Result<HttpAnswer, ToolFault> {
     let status = answer.status;
     if status.is_success() {
@@ -161,12 +162,45 @@ pub fn success(answer: HttpAnswer) -> Result<HttpAnswer, ToolFault> {
         }
         StatusCode::UNAUTHORIZED => (Code::UpstreamAuth, "the service refused the gateway's credential", "ask the operator to renew it"),
         StatusCode::TOO_MANY_REQUESTS => (Code::UpstreamError, "the service asks for fewer calls", "wait, then call again"),
+        StatusCode::SERVICE_UNAVAILABLE => (Code::UpstreamError, "the service is not available", "wait, then call again"),
         _ if status.is_server_error() => (Code::UpstreamError, "the service failed", "try again later"),
         _ => (Code::UpstreamError, "the service refused the request", "read `details.body` and change the arguments"),
     };
     let mut fault = ToolFault::new(code, format!("{message} (status {})", status.as_u16()), remedy);
-    fault.details = Some(json!({ "status": status.as_u16(), "body": shown(&String::from_utf8_lossy(&answer.body)) }));
+    let mut details = json!({ "status": status.as_u16(), "body": shown(&String::from_utf8_lossy(&answer.body)) });
+    fault.retryable = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(wait) = retry_after(&answer).map(millis).filter(|_| fault.retryable) {
+        fault.remedy = format!("wait {wait} ms, then call again");
+        details["retry_after_ms"] = wait.into();
+    }
+    fault.details = Some(details);
     Err(fault)
+}
+
+/// The refusal of a service that was asked without a credential: there is none to renew.
+pub(crate) fn without_credential(mut fault: ToolFault, remedy: &str) -> ToolFault {
+    if fault.code == Code::UpstreamAuth && fault.details.as_ref().is_some_and(|details| details["status"] == 401) {
+        "the service wants a credential, and none is configured for it (status 401)".clone_into(&mut fault.message);
+        remedy.clone_into(&mut fault.remedy);
+    }
+    fault
+}
+
+/// The time after which the same request is welcome (RFC 9110, 10.2.3): seconds, or a date, which is held against the service's own clock.
+pub(crate) fn retry_after(answer: &HttpAnswer) -> Option<Duration> {
+    let text = |name| answer.headers.get(name)?.to_str().ok().map(str::trim);
+    let given = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = given.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp());
+    let seconds = date(given)?.duration_since(date(text(header::DATE)?)?).as_secs();
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Milliseconds for `details`.
+pub(crate) fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The body as JSON.
@@ -174,7 +208,7 @@ pub fn success(answer: HttpAnswer) -> Result<HttpAnswer, ToolFault> {
 /// # Errors
 /// `upstream_protocol` when it is none.
 pub fn json_body(answer: &HttpAnswer) -> Result<Value, ToolFault> {
-    serde_json::from_slice(&answer.body).map_err(|cause| {
+    serde_json::from_slice(without_mark(&answer.body)).map_err(|cause| {
         ToolFault::new(
             Code::UpstreamProtocol,
             "the service answered with something that is not JSON",
@@ -182,6 +216,11 @@ pub fn json_body(answer: &HttpAnswer) -> Result<Value, ToolFault> {
         )
         .because(cause)
     })
+}
+
+/// The body without the mark that some services put in front of UTF-8.
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// What an agent sees of a service's own words: at most 512 characters, without control characters and addresses.

@@ -2,7 +2,7 @@
 //!
 //! Statements are judged by the engine, never by their text: an authorizer that denies by default (`gate.rs`) stays
 //! installed while a statement is prepared and stepped, the read tool works on a read-only connection, a progress handler
-//! ends what runs too long (`watch.rs`), and limits bound what one statement may build. Each tool is one file; `COMMANDS`
+//! ends what runs too long (`watch.rs`) or fills the disk with temporary files (`spill.rs`), and limits bound what one statement may build. Each tool is one file; `COMMANDS`
 //! is their list.
 
 mod create_table;
@@ -15,6 +15,7 @@ mod list_tables;
 mod query;
 mod session;
 mod setup;
+mod spill;
 mod statement;
 mod values;
 mod watch;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bailiwick_model::document::{Document, Value};
-use bailiwick_model::mistake::{Reading, Severity};
+use bailiwick_model::mistake::{Reading, Severity, nearest};
 use bailiwick_model::{Config, Manifest, Mistake};
 use bailiwick_modules::ModuleRegistry;
 
@@ -68,9 +68,13 @@ pub(crate) fn manifest(path: &Path, checks: Checks<'_>) -> Result<Checked<Manife
 /// Reads one file of either kind.
 ///
 /// # Errors
-/// As [`manifest`].
+/// As [`manifest`]; also when there is nothing in the file that would tell what it is.
 pub(crate) fn any(path: &Path, checks: Checks<'_>) -> Result<AnyFile, Failure> {
     let text = read_text(path, "file")?;
+    if Document::parse("", &text).is_ok_and(|document| document.root.value == Value::Null) {
+        let message = format!("the file `{}` is empty, so it is neither a manifest nor a configuration", path.display());
+        return Err(Failure::new(Exit::Usage, message));
+    }
     Ok(if is_manifest(&text) {
         AnyFile::Manifest(manifest_text(path, text, checks))
     } else {
@@ -111,7 +115,7 @@ pub(crate) fn grants(manifests: &mut [&mut Checked<Manifest>], configs: &[&Confi
 }
 
 /// Keys at top level that only one of the two has.
-const OF_MANIFESTS: [&str; 15] = [
+const OF_MANIFESTS: [&str; 16] = [
     "agent_type",
     "description",
     "modules",
@@ -127,13 +131,38 @@ const OF_MANIFESTS: [&str; 15] = [
     "interaction_permissions",
     "workspace_access",
     "agent_id",
+    "compat",
+];
+const OF_CONFIGURATIONS: [&str; 18] = [
+    "allowed_hosts",
+    "allowed_origins",
+    "auth",
+    "database",
+    "feedback",
+    "instructions",
+    "limits",
+    "listen",
+    "log",
+    "manifests",
+    "names",
+    "org",
+    "path",
+    "public_url",
+    "root_key_file",
+    "runs",
+    "shutdown",
+    "state_dir",
 ];
 
-/// Manifests say for which agents they are and what these may do; a configuration has none of these keys. What is not YAML is told apart
-/// by the beginnings of its lines, where JSON may stand behind a brace and blanks.
+/// Manifests say for which agents they are and what these may do; a configuration has none of these keys. Where no key is right, the
+/// likeness of the wrong ones decides. What is not YAML is told apart by the beginnings of its lines, where JSON may stand behind a brace
+/// and blanks.
 fn is_manifest(text: &str) -> bool {
     match Document::parse("", text).map(|document| document.root.value) {
-        Ok(Value::Map(entries)) => entries.iter().any(|entry| OF_MANIFESTS.contains(&entry.key.as_str())),
+        Ok(Value::Map(entries)) => {
+            let has = |keys: &[&str]| entries.iter().any(|entry| keys.contains(&entry.key.as_str()));
+            has(&OF_MANIFESTS) || !has(&OF_CONFIGURATIONS) && entries.iter().any(|entry| resembles_manifest(&entry.key))
+        }
         Ok(_) => false,
         Err(_) => {
             let key = |line: &str| line.split(':').next().unwrap_or_default().trim_matches(['"', '\'']).to_owned();
@@ -142,4 +171,10 @@ fn is_manifest(text: &str) -> bool {
             text.lines().map(begun).any(|key| OF_MANIFESTS.contains(&key.as_str()))
         }
     }
+}
+
+/// Whether a key that neither kind of file has is most like one of manifests.
+fn resembles_manifest(key: &str) -> bool {
+    let known = OF_MANIFESTS.into_iter().chain(OF_CONFIGURATIONS).chain(["servers", "audit"]);
+    nearest(key, known).is_some_and(|near| OF_MANIFESTS.contains(&near))
 }

@@ -184,6 +184,33 @@ mod tests {
         assert!(named.contains("{token: \"${NOPE}\", x: 1}"), "{named}");
     }
 
+    /// Where credentials come from is no secret; what was taken for the place to write them down may be one.
+    #[test]
+    fn the_section_of_credentials_is_shown_as_far_as_it_helps() {
+        let manifest = |text: &str| {
+            let text = format!("agent_type: a\nmodules: {{filesystem: {{mode: read, config: {{base_path: /x}}}}}}\n{text}");
+            let reading = Manifest::examine("m.yml", &text, &|_| None, &ModuleRegistry::with_builtin());
+            Source::new(&text, reading.document.as_ref()).tell(&reading.mistakes, reading.dropped, false)
+        };
+        for (text, shown) in [
+            ("credentials:\n  source: fle\n", "4 |   source: fle\n"),
+            ("credentials:\n  source: file\n  pth: hunter2\n", "5 |   pth: <redacted>\n"),
+            ("credentials: {source: vault, vault: {adr: hunter2, path: x}}\n", "{source: vault, vault: {adr: <redacted>, path: x}}\n"),
+            ("credentials: {source: vault, vault: {addr: 'https://u:hunter2@v', path: x, auth: y}}\n", "auth: y}}\n"),
+            ("credentials:\n  NTFY: hunter2\n  source: env\n", "4 |   NTFY: <redacted>\n"),
+            ("credentials: hunter2\n", "credentials: <redacted>"),
+            ("credentials: [hunter2]\n", "credentials: "),
+            ("credentials: {vault: hunter2}\n", "vault: "),
+            // Not YAML: there is no tree.
+            ("credentials:\n  source: [file\n", "4 |   source: [file"),
+            ("credentials:\n  path: x\n  NTFY: [hunter2\n", "error: "),
+            ("credentials:\n  path: x\n  NTFY: 'a\n   hunter2\n", "error: "),
+        ] {
+            let told = manifest(text);
+            assert!(told.contains(shown) && !told.contains("hunter2"), "{text}\n{told}");
+        }
+    }
+
     #[test]
     fn hostile_lines_are_cut_and_escaped() {
         let long = format!("{{\"a\": \"{}\", \"lisen\": 1, \"b\": \"{}\"}}", "x".repeat(5_000), "y".repeat(5_000));

@@ -85,8 +85,9 @@ async fn read_lines<A: Answerer>(
     loop {
         match lines.next().await? {
             Line::End => return Ok(()),
-            Line::TooLong => {
-                let fault = WireError::new(error::INVALID_REQUEST, "Invalid request: the line is longer than 16 MiB");
+            Line::TooLong(id) => {
+                let fault = WireError::new(error::INVALID_REQUEST, "Invalid request: the line is longer than 16 MiB; send less at once");
+                let fault = fault.with_id(id);
                 let _ = sender.send(encode::wire_error(&fault)).await;
             }
             Line::Text(line) => {

@@ -15,6 +15,7 @@ use super::ask_back::Askable;
 use super::authenticate::Caller;
 use crate::asked::{Asked, Conversation};
 use crate::bailiwick::Lens;
+use crate::catalog::Tool;
 use crate::filters::Hit;
 use crate::product::{META_ORG, META_RUN_ID};
 
@@ -108,9 +109,20 @@ pub(crate) struct Story {
 const NAME_BYTES_MAX: usize = 128;
 
 impl Story {
-    /// The tool's name as the caller wrote it, cut.
+    /// The name as the caller wrote it, cut.
     pub(crate) fn shown_name(&self) -> &str {
         &self.name[..self.name.floor_char_boundary(NAME_BYTES_MAX)]
+    }
+
+    /// What stands as the tool in records. A URI or the name of a task may hold values: there it is the module or server, empty when the call
+    /// led to none.
+    pub(crate) fn recorded_name<'s>(&'s self, tool: Option<&'s Arc<Tool>>) -> &'s str {
+        if self.names_uri() || self.subject.is_task() { tool.map_or("", |t| &**t.source()) } else { self.shown_name() }
+    }
+
+    /// The arguments for the eyes of operators, not yet redacted; a URI is one of them.
+    pub(crate) fn recorded_arguments(&self) -> Json {
+        if self.names_uri() { self.arguments.edit(&["uri"], &[("uri", &Json::from_text(&self.name))]) } else { self.arguments.clone() }
     }
 }
 

@@ -228,7 +228,7 @@ impl<'s> Line<'s> {
             key: scope.principal().key_id.map(|id| id.to_string()),
             sub: scope.principal().sub.as_ref().map(bailiwick_model::Subject::as_str),
             client: client(story),
-            tool: if story.names_uri() || story.subject.is_task() { tool.map_or("", |t| &**t.source()) } else { story.shown_name() },
+            tool: story.recorded_name(*tool),
             method: (story.subject != Subject::Tool).then(|| story.subject.method()),
             uri: story.names_uri().then(|| hash(key, story.name.as_bytes())),
             input: story.params.iter().find(|(name, _)| *name == "inputResponses").map(|(_, answers)| hash(key, answers.bytes())),
@@ -259,7 +259,7 @@ impl<'s> Line<'s> {
         let row = EventRow::new(story.event, story.at, EventKind::Call, Actor::Agent(story.caller.scope().clone()));
         EventRow {
             server: tool.map(|t| t.source().clone()),
-            tool: Some(tool.map_or_else(|| story.shown_name().into(), |t| t.served_name().clone())),
+            tool: recorded_tool(story, *tool),
             tool_revision: tool.and_then(|t| t.revision().cloned()),
             credential_kind: tool.map(|t| t.credential_kind().into()),
             decision: Some(status.word().into()),
@@ -286,8 +286,17 @@ impl<'s> Line<'s> {
             return None;
         }
         let sensitive = tool.map_or(&[][..], |t| t.sensitive());
-        let members = story.arguments.members().map(|(name, value)| (name, value.bytes().clone()));
+        let arguments = story.recorded_arguments();
+        let members = arguments.members().map(|(name, value)| (name, value.bytes().clone()));
         story.caller.bailiwick().manifest().audit.log_args.then(|| redact::readable_args(members, sensitive)).flatten()
+    }
+}
+
+/// The name for the index: the served one is shared.
+fn recorded_tool(story: &Story, tool: Option<&Arc<Tool>>) -> Option<Arc<str>> {
+    match tool {
+        Some(tool) if !story.names_uri() && !story.subject.is_task() => Some(tool.served_name().clone()),
+        _ => Some(story.recorded_name(tool)).filter(|name| !name.is_empty()).map(Into::into),
     }
 }
 

@@ -95,6 +95,7 @@ fn server(name: &str) -> Arc<Server> {
         name_max: NAME_MAX,
         proxy: None,
         waits_for: None,
+        lends: false,
         note: None,
     };
     let command = StdioCommand { program: "/nonexistent".into(), args: Vec::new(), env: Vec::new(), cwd: None, launcher: None };

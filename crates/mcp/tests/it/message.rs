@@ -85,13 +85,16 @@ fn tells_the_three_kinds_apart() {
 #[test]
 fn refuses_what_is_no_single_message_and_keeps_the_id() {
     let one = Some(Id::Integer(1));
-    let table: [(&str, i64, Option<Id>); 33] = [
+    let table: [(&str, i64, Option<Id>); 36] = [
         ("", PARSE, None),
         ("{", PARSE, None),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping""#, PARSE, None),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping"} x"#, PARSE, None),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}{"jsonrpc":"2.0","id":1,"method":"ping"}"#, PARSE, None),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"\ud800"}"#, PARSE, None),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"\ud800"}"#, PARSE, one.clone()),
+        (r#"{"method":"ping","params":{"a":["\ud800","}"]},"jsonrpc":"2.0","id":1}"#, PARSE, one.clone()),
+        (r#"{"jsonrpc":"2.0","id":"\ud800","method":"ping"}"#, PARSE, None),
+        (r#"{"jsonrpc":"2.0","id":1,"result":"\ud800"}"#, PARSE, None),
         (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, INVALID_REQUEST, None),
         ("[]", INVALID_REQUEST, None),
         ("{}", INVALID_REQUEST, None),
@@ -130,7 +133,7 @@ fn refuses_what_is_no_single_message_and_keeps_the_id() {
 
 /// Over stdio a caller can only match a refusal to its request by the id.
 #[test]
-fn a_refusal_by_limit_or_doubled_name_carries_the_id_that_came_before() {
+fn a_refusal_by_limit_or_doubled_name_carries_the_id() {
     let seven = Some(Id::Integer(7));
     let deep = "[".repeat(70) + &"]".repeat(70);
     let many = format!("[{}0]", "0,".repeat(200_000));
@@ -138,12 +141,12 @@ fn a_refusal_by_limit_or_doubled_name_carries_the_id_that_came_before() {
         let error = read(format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"x":{rest}}}}}"#)).unwrap_err();
         assert_eq!((error.code, error.id.clone(), error.status()), (INVALID_REQUEST, seven.clone(), status), "{error}");
         let error = read(format!(r#"{{"params":{{"x":{rest}}},"jsonrpc":"2.0","id":7,"method":"tools/call"}}"#)).unwrap_err();
-        assert_eq!((error.code, error.id), (INVALID_REQUEST, None), "not read yet");
+        assert_eq!((error.code, error.id), (INVALID_REQUEST, seven.clone()), "looked for behind the fault");
     }
     let doubled = read(r#"{"jsonrpc":"2.0","id":7,"id":8,"method":"ping"}"#).unwrap_err();
-    assert_eq!((doubled.code, doubled.id), (INVALID_REQUEST, seven));
+    assert_eq!((doubled.code, doubled.id), (INVALID_REQUEST, seven.clone()));
     let large = read(format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{}"}}"#, " ".repeat(4 << 20))).unwrap_err();
-    assert_eq!((large.code, large.status(), large.id), (INVALID_REQUEST, 413, None));
+    assert_eq!((large.code, large.status(), large.id), (INVALID_REQUEST, 413, seven));
 }
 
 /// Header smuggling through spellings that other readers might take for the real member.

@@ -70,12 +70,15 @@ fn lines_come_out_whatever_the_pipe_delivers() {
         ("last\r", vec![text("last")]),
         ("12345678\n", vec![text("12345678")]),
         ("12345678\r\n", vec![text("12345678")]),
-        ("123456789\nok\n", vec![Line::TooLong, text("ok")]),
-        ("123456789\r\nok\n", vec![Line::TooLong, text("ok")]),
-        ("1234567890123456789012345678901234567890\nok\n1234567890\nok", vec![Line::TooLong, text("ok"), Line::TooLong, text("ok")]),
-        ("1234567890", vec![Line::TooLong]),
-        ("123456789", vec![Line::TooLong]),
-        ("12345678901234567890", vec![Line::TooLong]),
+        ("123456789\nok\n", vec![Line::TooLong(None), text("ok")]),
+        ("123456789\r\nok\n", vec![Line::TooLong(None), text("ok")]),
+        (
+            "1234567890123456789012345678901234567890\nok\n1234567890\nok",
+            vec![Line::TooLong(None), text("ok"), Line::TooLong(None), text("ok")],
+        ),
+        ("1234567890", vec![Line::TooLong(None)]),
+        ("123456789", vec![Line::TooLong(None)]),
+        ("12345678901234567890", vec![Line::TooLong(None)]),
     ];
     for (input, wanted) in table {
         for size in [1, 2, 3, 7, 1000] {
@@ -95,11 +98,35 @@ fn a_long_line_is_reported_before_it_ends_and_not_kept() {
             }
             tokio::io::AsyncWriteExt::write_all(&mut far, b"\nnext\n").await.unwrap();
         });
-        assert_eq!(reader.next().await.unwrap(), Line::TooLong);
+        assert_eq!(reader.next().await.unwrap(), Line::TooLong(None));
         assert!(!writer.is_finished(), "told while the line still runs");
         assert_eq!(reader.next().await.unwrap(), text("next"));
         assert_eq!(reader.next().await.unwrap(), Line::End);
     });
+}
+
+/// Over a pipe a caller can only match the refusal to its request by the id.
+#[test]
+fn a_long_line_is_reported_with_the_id_of_its_request() {
+    let long = "\\\"}],x".repeat(40);
+    let seven = Some(Id::from(7_u64));
+    let table = [
+        (format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"a":["{long}"]}}}}"#), seven.clone()),
+        (format!(r#"{{ "method" : "tools/call","params":{{"a":["{long}"]}},"jsonrpc":"2.0", "id" : 7 }}"#), seven.clone()),
+        (format!(r#"{{"id":7,"method":"x","params":{{"id":8,"a":"{long}"}},"id":9}}"#), seven),
+        (format!(r#"{{"id":"{}","method":"x","params":"{long}"}}"#, "y".repeat(1100)), None),
+        (format!(r#"{{"method":"x","params":{{"id":8,"a":"{long}"}}}}"#), None),
+        (format!(r#"{{"id":7,"result":{{"method":"x","a":"{long}"}}}}"#), None),
+        (format!(r#"[{{"id":7,"method":"{long}"}}]"#), None),
+        (format!(r#"{{"params":"{long}"],"id":7,"method":"x"}}"#), None),
+    ];
+    for (input, id) in table {
+        for size in [1, 7, 64, 10_000] {
+            let wanted = vec![Line::TooLong(id.clone()), text("ok")];
+            assert_eq!(lines(format!("{input}\nok\n").as_bytes(), size, 60), wanted, "{input:.40} in chunks of {size}");
+            assert_eq!(lines(input.as_bytes(), size, 60), wanted[..1], "{input:.40} in chunks of {size}");
+        }
+    }
 }
 
 #[test]
@@ -161,7 +188,7 @@ proptest! {
             .map(|line| line.strip_suffix('\r').unwrap_or(line))
             // A blank line that is too long is still too long.
             .filter(|line| line.len() > limit || !line.trim_ascii().is_empty())
-            .map(|line| if line.len() > limit { Line::TooLong } else { Line::Text(line.to_owned().into()) })
+            .map(|line| if line.len() > limit { Line::TooLong(None) } else { Line::Text(line.to_owned().into()) })
             .collect();
         prop_assert_eq!(lines(input.as_bytes(), size, limit), wanted);
     }

@@ -39,7 +39,14 @@ pub(super) fn read(field: &Field<'_>) -> Option<RateLimits> {
 }
 
 fn rate(field: &Field<'_>) -> Option<Rate> {
-    Rate::parse(field.text()?).map_err(|rule| field.error(rule)).ok()
+    let rate = Rate::parse(field.text()?).map_err(|rule| field.error(rule)).ok()?;
+    if rate.calls == 0 {
+        field.warning(
+            format!("`{rate}` lets no call through"),
+            "write at least 1, or say under `policy.deny` which tools are not for the agent",
+        );
+    }
+    Some(rate)
 }
 
 fn per_tool(field: &Field<'_>) -> Option<Vec<(Glob, Rate)>> {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 towards one service: bounded in time and size, without redirects, cookies, proxies or compression.
+//! HTTP/1.1 towards one service: bounded in time and size, without redirects, cookies and proxies.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
+use super::coding::{self, CodingFault};
 use super::{BaseUrl, Egress, EgressError, Rules, Tls};
 use crate::context::CallContext;
 
@@ -76,7 +77,7 @@ pub struct HttpAnswer {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, within [`HttpLimits::response_bytes_max`].
+    /// The body, decompressed and within [`HttpLimits::response_bytes_max`].
     pub body: Bytes,
 }
 
@@ -106,7 +107,7 @@ pub enum HttpFaultKind {
     Cancelled,
     /// The answer is larger than allowed; the value is the limit.
     TooLarge(usize),
-    /// What came back is not HTTP, broke off, or is compressed although nobody asked.
+    /// What came back is not HTTP, broke off, or is compressed in a way that cannot be undone.
     Protocol,
     /// Method, target or a header cannot stand in a request.
     Unsendable,
@@ -253,11 +254,6 @@ impl HttpClient {
         *sent = true;
         let (parts, mut body) = response.into_parts();
         let fault = |kind, detail: String| HttpFault { kind, sent: true, detail };
-        if let Some(encoding) = parts.headers.get(header::CONTENT_ENCODING)
-            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-        {
-            return Err(fault(HttpFaultKind::Protocol, "the answer is compressed although that was not asked for".to_owned()));
-        }
         let limit = self.limits.response_bytes_max;
         let mut read = BytesMut::new();
         while let Some(frame) = body.frame().await {
@@ -269,7 +265,12 @@ impl HttpClient {
             read.extend_from_slice(data);
         }
         self.keep_idle(sender);
-        Ok(HttpAnswer { status: parts.status, headers: parts.headers, body: read.freeze() })
+        let mut answer = HttpAnswer { status: parts.status, headers: parts.headers, body: read.freeze() };
+        if coding::is_coded(&answer.headers) {
+            answer.body = decompressed(&answer, limit).await?;
+            answer.headers.remove(header::CONTENT_ENCODING);
+        }
+        Ok(answer)
     }
 
     fn take_idle(&self) -> Option<Sender> {
@@ -285,6 +286,16 @@ impl HttpClient {
             idle.push((sender, Instant::now()));
         }
     }
+}
+
+/// On a thread that may block: a small body can stand for much work.
+async fn decompressed(answer: &HttpAnswer, limit: usize) -> Result<Bytes, HttpFault> {
+    let (headers, body) = (answer.headers.clone(), answer.body.clone());
+    let done = tokio::task::spawn_blocking(move || coding::decoded(&headers, body, limit)).await;
+    done.unwrap_or(Err(CodingFault::Broken)).map_err(|fault| {
+        let kind = if fault == CodingFault::TooLarge { HttpFaultKind::TooLarge(limit) } else { HttpFaultKind::Protocol };
+        HttpFault { kind, sent: true, detail: fault.detail().to_owned() }
+    })
 }
 
 impl fmt::Debug for HttpClient {

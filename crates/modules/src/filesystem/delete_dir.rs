@@ -35,7 +35,7 @@ fn spec() -> ToolSpec {
 
 fn prepare(tree: &Tree, arguments: &str) -> Result<Job, ToolFault> {
     let Arguments { path } = decode(arguments)?;
-    let path = tree.named(path)?;
+    let path = tree.named_directory(path)?;
     if path.split().is_none() {
         return Err(ToolFault::new(Code::PathRefused, "your own directory cannot be deleted", "name a directory inside it"));
     }

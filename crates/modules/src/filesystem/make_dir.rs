@@ -32,7 +32,7 @@ fn spec() -> ToolSpec {
 
 fn prepare(tree: &Tree, arguments: &str) -> Result<Job, ToolFault> {
     let Arguments { path } = decode(arguments)?;
-    let path = tree.named(path)?;
+    let path = tree.named_directory(path)?;
     Ok(Box::new(move |tree, stop| {
         stop.check()?;
         let room = tree.quota.as_ref().map(|quota| quota.reserve(&tree.root, None, 0, stop)).transpose()?;

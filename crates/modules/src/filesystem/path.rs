@@ -42,13 +42,13 @@ impl AgentPath {
         Ok(Self { given, inner })
     }
 
-    /// Like [`Self::parse`] for tools that need the name of something in the root.
+    /// Like [`Self::parse`] for tools that need the name of something in the root; `remedy` says of what.
     ///
     /// # Errors
     /// As above; `invalid_argument` for the empty path.
-    pub(crate) fn named(given: String, roots: &[String]) -> Result<Self, ToolFault> {
+    pub(crate) fn named(given: String, roots: &[String], remedy: &str) -> Result<Self, ToolFault> {
         if given.is_empty() {
-            return Err(ToolFault::invalid("the path is empty", "name a file"));
+            return Err(ToolFault::invalid("the path is empty", remedy));
         }
         Self::parse(given, roots)
     }

@@ -34,9 +34,14 @@ impl Tree {
         AgentPath::parse(given, &self.roots)
     }
 
-    /// A path that must name something.
+    /// A path that must name a file.
     pub(crate) fn named(&self, given: String) -> Result<AgentPath, ToolFault> {
-        AgentPath::named(given, &self.roots)
+        AgentPath::named(given, &self.roots, "name a file")
+    }
+
+    /// A path that must name a directory in the agent's own.
+    pub(crate) fn named_directory(&self, given: String) -> Result<AgentPath, ToolFault> {
+        AgentPath::named(given, &self.roots, "name a directory in your own")
     }
 
     /// The directory `path` is in and the last name of `path`. The root is in no directory: `is_directory`.
@@ -141,10 +146,14 @@ fn unsupported(path: &AgentPath, what: &str) -> ToolFault {
 /// Turns an error of the host into an answer that names the path as given and nothing of the host.
 pub(crate) fn fault(error: io::Error, path: &AgentPath) -> ToolFault {
     use io::ErrorKind as E;
+    let given = path.given();
+    if root::is_loop(&error) {
+        let message = format!("`{given}` leads through symbolic links in a circle, or through one that is not followed");
+        return ToolFault::new(Code::PathRefused, message, "name the file or directory itself").because(error);
+    }
     if root::is_escape(&error) {
         return outside().because(error);
     }
-    let given = path.given();
     let (code, message, remedy) = match error.kind() {
         E::NotFound => (Code::NotFound, format!("`{given}` does not exist"), "list the directory to see what exists"),
         E::NotADirectory => (Code::NotDirectory, format!("`{given}` is not a directory or goes through a file"), "name a directory"),

@@ -4,22 +4,25 @@ use http::header;
 use serde_json::{Value, json};
 
 use crate::egress::HttpAnswer;
+use crate::exact_json::compact;
 use crate::fault::ToolFault;
 use crate::output::ToolOutput;
 use crate::schema;
+use crate::service::without_mark;
 
 /// A JSON object as it is, other JSON as `{"result": X}`, everything else as `{"text": X}`, where bytes that are no UTF-8 are replaced.
 ///
-/// Objects and arrays are taken for JSON whatever the service calls them; a single number or word only when it says so.
+/// Objects and arrays are taken for JSON whatever the service calls them; a single number or word only when it says so. JSON stays as the
+/// service wrote it; an object with a member twice is a text, because as an object it would lose one of them.
 pub(super) fn output(answer: &HttpAnswer) -> Result<ToolOutput, ToolFault> {
-    let parsed = serde_json::from_slice::<Value>(&answer.body).ok();
-    let value = match parsed {
-        Some(object @ Value::Object(_)) => object,
-        Some(array @ Value::Array(_)) => json!({ "result": array }),
-        Some(scalar) if may_be_json(answer) => json!({ "result": scalar }),
-        _ => json!({ "text": String::from_utf8_lossy(&answer.body) }),
-    };
-    ToolOutput::json(&value)
+    let body = without_mark(&answer.body);
+    match compact(body) {
+        Some(object) if object.starts_with('{') => Ok(ToolOutput { structured: object, text: None }),
+        Some(value) if value.starts_with('[') || may_be_json(answer) => {
+            Ok(ToolOutput { structured: format!(r#"{{"result":{value}}}"#), text: None })
+        }
+        _ => ToolOutput::json(&json!({ "text": String::from_utf8_lossy(body) })),
+    }
 }
 
 /// The same; an empty answer confirms the deletion.

@@ -81,9 +81,10 @@ impl<'a> Entry<'a> {
         map
     }
 
-    /// A whole number within the bounds; `default` when absent.
+    /// A whole number within the bounds; `default` when absent. Text out of a variable counts.
     pub(super) fn integer(&mut self, key: &str, default: u64, max: u64) -> u64 {
-        match self.value(key).map(Value::as_u64) {
+        let whole = |value: &Value| value.as_u64().or_else(|| digits(value.as_str()?));
+        match self.value(key).map(whole) {
             None => default,
             Some(Some(number)) if (1..=max).contains(&number) => number,
             Some(_) => {
@@ -94,7 +95,8 @@ impl<'a> Entry<'a> {
     }
 
     pub(super) fn flag(&mut self, key: &str) -> bool {
-        match self.value(key).map(Value::as_bool) {
+        let word = |value: &Value| value.as_bool().or_else(|| value.as_str()?.parse().ok());
+        match self.value(key).map(word) {
             None => false,
             Some(Some(flag)) => flag,
             Some(None) => {
@@ -115,4 +117,8 @@ impl<'a> Entry<'a> {
         }
         ranges
     }
+}
+
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -10,11 +10,14 @@ use super::query::Params;
 use crate::context::CallContext;
 use crate::egress::{Followed, HttpAnswer, HttpClient, HttpRequest, follow, location};
 use crate::fault::ToolFault;
-use crate::service::success;
+use crate::service::{success, without_credential};
 use crate::withheld::Withheld;
 
 /// Longest request target; more does not fit into the heads that servers read.
 const TARGET_BYTES_MAX: usize = 32 << 10;
+
+/// What an agent can do where a service is asked without a credential.
+const NO_CREDENTIAL: &str = "ask the operator to name one under `credential_key` of the service";
 
 /// A service the agent may call.
 pub(super) struct Service {
@@ -27,6 +30,8 @@ pub(super) struct Service {
     /// `None` = all.
     pub(super) paths: Option<Vec<Glob>>,
     pub(super) follow_redirects: bool,
+    /// Whether a credential is sent.
+    pub(super) has_credential: bool,
     pub(super) withheld: Withheld,
 }
 
@@ -82,7 +87,8 @@ impl Service {
         };
         let Followed { answer, at } = done.map_err(|fault| self.cleaned(fault.into()))?;
         let redirect = answer.status.is_redirection().then(|| self.shown_location(&answer, at.as_deref()));
-        success(self.withheld.clean_refusal(answer)).map_err(|mut fault| {
+        success(self.withheld.clean_refusal(answer)).map_err(|fault| {
+            let mut fault = if self.has_credential { fault } else { without_credential(fault, NO_CREDENTIAL) };
             if let (Some(shown), Some(details)) = (redirect, fault.details.as_mut()) {
                 *details = json!({ "status": details["status"] });
                 if let Some(shown) = shown {

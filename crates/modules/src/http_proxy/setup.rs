@@ -164,6 +164,7 @@ impl<'a> Draft<'a> {
             methods: self.methods,
             paths: self.paths,
             follow_redirects: self.follow_redirects,
+            has_credential: self.credential_key.is_some(),
             withheld: Withheld::new(secrets.iter().map(String::as_str)),
         })
     }

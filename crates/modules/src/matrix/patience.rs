@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bailiwick_model::Code;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::context::{CallContext, cancelled};
 use crate::egress::{HttpAnswer, HttpClient, HttpRequest};
 use crate::fault::ToolFault;
-use crate::service::success;
+use crate::service::{millis, retry_after, success};
 use crate::withheld::Withheld;
 
 /// Longest wait; a homeserver that asks for more is answered with a refusal at once.
@@ -46,15 +46,15 @@ fn asked_for(answer: &HttpAnswer) -> Option<Duration> {
     }
     let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let millis = body.and_then(|body| body["retry_after_ms"].as_u64()).map(Duration::from_millis);
-    let header = || answer.headers.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok().map(Duration::from_secs);
-    millis.or_else(header)
+    millis.or_else(|| retry_after(answer))
 }
 
 fn accepted(answer: HttpAnswer) -> Result<HttpAnswer, ToolFault> {
     let wait = asked_for(&answer);
     success(answer).map_err(|mut fault| {
         if let (Some(wait), Code::UpstreamError, Some(details)) = (wait, fault.code, fault.details.as_mut()) {
-            details["retry_after_ms"] = json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            details["retry_after_ms"] = json!(millis(wait));
+            fault.remedy = format!("wait {} ms, then call again", millis(wait));
         }
         fault
     })

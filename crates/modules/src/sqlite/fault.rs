@@ -35,7 +35,7 @@ pub(super) fn refused(class: &str) -> ToolFault {
     ToolFault::new(
         Code::SqlRefused,
         format!("{class} is not allowed"),
-        "query runs SELECT, VALUES, WITH and EXPLAIN QUERY PLAN; execute runs INSERT, UPDATE, DELETE, REPLACE, CREATE TABLE/INDEX/VIEW and ALTER TABLE",
+        "query runs SELECT, VALUES, WITH and EXPLAIN QUERY PLAN (of changing statements too); execute runs INSERT, UPDATE, DELETE, REPLACE, CREATE TABLE/INDEX/VIEW and ALTER TABLE",
     )
 }
 

@@ -6,6 +6,7 @@
 //! time, or look at the clock themselves, or stop at the size limit.
 
 mod json;
+mod math;
 mod pattern;
 
 use std::borrow::Cow;
@@ -39,6 +40,7 @@ pub(super) fn install(connection: &Connection, watch: &Arc<Watch>) -> Result<()>
     for (name, arguments) in [(c"json_patch", 2), (c"jsonb_patch", 2), (c"json_pretty", 1), (c"json_pretty", 2)] {
         connection.create_scalar_function(name, arguments, FLAGS, refuse)?;
     }
+    math::install(connection)?;
     json::install(connection)
 }
 

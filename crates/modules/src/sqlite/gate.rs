@@ -38,6 +38,8 @@ pub(super) enum Purpose {
     /// Looks only.
     #[default]
     Read,
+    /// Shows how the engine would do something, without doing it.
+    Plan,
     /// Changes data, or adds to the schema.
     Write,
     /// A constant statement of this module; nothing of an agent in it.
@@ -147,6 +149,13 @@ impl Record {
             AuthAction::Insert { table_name } | AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name }
                 if RTREE_SUFFIXES.iter().any(|suffix| table_name.ends_with(suffix)) =>
             {
+                Ok(())
+            }
+            // Nothing of a plan is carried out (`statement.rs` sees to it that it is one).
+            AuthAction::Insert { table_name } | AuthAction::Update { table_name, .. } | AuthAction::Delete { table_name }
+                if self.purpose == Purpose::Plan && !reserved(&table_name.to_ascii_lowercase()) =>
+            {
+                self.wrote = true;
                 Ok(())
             }
             _ => Err(class(action)),

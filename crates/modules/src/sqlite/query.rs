@@ -6,7 +6,6 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::database::Database;
-use super::gate::Purpose;
 use super::session::{Limits, Session};
 use super::{Command, Job, fault, statement, values};
 use crate::arguments::decode;
@@ -27,7 +26,7 @@ struct Arguments {
 
 fn spec() -> ToolSpec {
     let about = "Runs one reading statement (SELECT, VALUES, WITH, UNION, EXPLAIN QUERY PLAN) on your own SQLite database and returns the rows as \
-                 objects. Writing, PRAGMA, ATTACH and several statements are refused. Bytes come as {\"$base64\": \"...\"}.";
+                 objects. EXPLAIN QUERY PLAN also takes a changing statement and does not run it. Writing, PRAGMA, ATTACH and several statements are refused. Bytes come as {\"$base64\": \"...\"}.";
     let rows = json!({ "items": { "type": "object" } });
     ToolSpec {
         name: COMMAND.name.into(),
@@ -54,8 +53,9 @@ fn prepare(arguments: &str) -> Result<Job, ToolFault> {
     statement::check_text(&sql)?;
     let params = values::params(&params)?;
     Ok(Box::new(move |database: &Database, stop| {
-        database.read(Purpose::Read, stop, |session| {
-            let mut statement = statement::prepare(session, &sql, &params, Purpose::Read)?;
+        let purpose = statement::reading(&sql);
+        database.read(purpose, stop, |session| {
+            let mut statement = statement::prepare(session, &sql, &params, purpose)?;
             let structured = rows(session, &mut statement, &database.limits)?;
             Ok(ToolOutput { structured, text: None })
         })

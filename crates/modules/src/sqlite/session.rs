@@ -19,8 +19,8 @@ pub(super) const SQL_BYTES_MAX: usize = 64 << 10;
 pub(super) const VALUE_BYTES_MAX: i32 = 4 << 20;
 /// Longest pattern of LIKE and GLOB.
 pub(super) const PATTERN_BYTES_MAX: usize = 1_000;
-/// Instructions between two looks at the clock.
-const INSTRUCTIONS_PER_LOOK: i32 = 1_000;
+/// Instructions between two looks at the clock: few, because a dozen of them may sort a row of the longest length.
+const INSTRUCTIONS_PER_LOOK: i32 = 100;
 
 /// What one statement may build (reference, security section 8).
 const ENGINE_LIMITS: &[(Limit, i32)] = &[
@@ -49,6 +49,8 @@ pub(super) struct Limits {
     pub(super) statement: Duration,
     /// Size of the file.
     pub(super) db_bytes: u64,
+    /// Bytes of one statement in temporary files.
+    pub(super) temp_bytes: u64,
     /// Wait for a lock.
     pub(super) busy: Duration,
 }
@@ -120,7 +122,7 @@ impl Session {
     pub(super) fn begin(&self, purpose: Purpose, limits: &Limits, stop: &Stop) -> rusqlite::Result<()> {
         self.connection.busy_timeout(limits.busy.min(stop.left()))?;
         self.gate.begin(purpose);
-        self.watch.arm(stop.clone(), limits.statement);
+        self.watch.arm(stop.clone(), limits);
         Ok(())
     }
 }

@@ -22,6 +22,10 @@ const STATEMENT_MS_CEILING: u64 = 15 * 60 * 1000;
 const DB_BYTES_CEILING: u64 = 1 << 40;
 /// Smallest configurable database size: room for a schema.
 const DB_BYTES_FLOOR: u64 = 64 << 10;
+/// Highest configurable size of a statement's temporary files.
+const TEMP_BYTES_CEILING: u64 = 1 << 40;
+/// Smallest configurable one: what the engine keeps in memory anyway.
+const TEMP_BYTES_FLOOR: u64 = 1 << 20;
 /// Highest configurable wait for a lock.
 const BUSY_MS_CEILING: u64 = 60_000;
 
@@ -47,6 +51,12 @@ pub(super) const KEYS: &[ConfigKey] = &[
         kind: ConfigKind::Integer,
     },
     ConfigKey {
+        name: "max_temp_bytes",
+        required: false,
+        doc: "Most bytes that one statement may keep in temporary files while it sorts, groups or joins. Default 128 MiB.",
+        kind: ConfigKind::Integer,
+    },
+    ConfigKey {
         name: "busy_timeout_ms",
         required: false,
         doc: "Longest wait for another process's lock, in milliseconds. Default 2000.",
@@ -62,12 +72,13 @@ pub(super) fn check(draft: ModuleDraft<'_>) -> Vec<OpenFault> {
 }
 
 /// The limits, in the order of their keys.
-fn numbers(config: &ConfigReader<'_>) -> [Result<u64, OpenFault>; 5] {
+fn numbers(config: &ConfigReader<'_>) -> [Result<u64, OpenFault>; 6] {
     [
         config.integer("max_rows", 1_000, 1, ROWS_CEILING),
         config.integer("max_result_bytes", 1 << 20, 1, RESULT_BYTES_CEILING),
         config.integer("statement_timeout_ms", 5_000, 1, STATEMENT_MS_CEILING),
         config.integer("max_db_bytes", 256 << 20, DB_BYTES_FLOOR, DB_BYTES_CEILING),
+        config.integer("max_temp_bytes", 128 << 20, TEMP_BYTES_FLOOR, TEMP_BYTES_CEILING),
         config.integer("busy_timeout_ms", 2_000, 0, BUSY_MS_CEILING),
     ]
 }
@@ -80,12 +91,13 @@ pub(super) fn open(setup: ModuleSetup<'_>) -> Result<Database, OpenFault> {
     }
     let config = ConfigReader::new(setup, KEYS)?;
     let dir = config.place("db_dir")?;
-    let [rows, result_bytes, statement_ms, db_bytes, busy_ms] = numbers(&config);
+    let [rows, result_bytes, statement_ms, db_bytes, temp_bytes, busy_ms] = numbers(&config);
     let limits = Limits {
         rows: rows?,
         result_bytes: result_bytes?,
         statement: Duration::from_millis(statement_ms?),
         db_bytes: db_bytes?,
+        temp_bytes: temp_bytes?,
         busy: Duration::from_millis(busy_ms?),
     };
     let fault = |e: std::io::Error| OpenFault::about("db_dir", format!("cannot be used: {e}"), "check the directory and its permissions");

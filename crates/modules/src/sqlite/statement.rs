@@ -44,6 +44,8 @@ fn judge(session: &Session, statement: &Statement<'_>, sql: &str, purpose: Purpo
     let gate = &session.gate;
     let fits = match purpose {
         Purpose::Read => statement.readonly(),
+        // Some statements ask for nothing before they are stepped; their plans are of no use.
+        Purpose::Plan => statement.is_explain() != 0 && (statement.readonly() || gate.wrote()),
         // A statement for which no write was authorised is a SELECT or something like VACUUM, which asks only when stepped.
         // A spatial index authorises its own writes when it is opened, so that a SELECT from it seems to write.
         Purpose::Write if statement.is_explain() != 0 || statement.readonly() || gate.forges_schema() => false,
@@ -51,6 +53,12 @@ fn judge(session: &Session, statement: &Statement<'_>, sql: &str, purpose: Purpo
         Purpose::Ours => true,
     };
     if fits { Ok(()) } else { Err(fault::refused(&first_word(sql))) }
+}
+
+/// What the reading tool may do with `sql`. Only a guess from the text, so that the gate knows what to expect; the engine's word about the
+/// prepared statement decides.
+pub(super) fn reading(sql: &str) -> Purpose {
+    if first_word(sql) == "EXPLAIN" { Purpose::Plan } else { Purpose::Read }
 }
 
 /// CREATE INDEX IF NOT EXISTS of an existing index asks for nothing and does nothing.

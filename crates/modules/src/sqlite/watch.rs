@@ -1,8 +1,10 @@
-//! Ends statements that run too long or that nobody waits for.
+//! Ends statements that run too long, keep too much in files, or that nobody waits for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::session::Limits;
+use super::spill::Spill;
 use crate::blocking::Stop;
 use crate::fault::ToolFault;
 
@@ -21,6 +23,7 @@ struct Run {
     stop: Stop,
     until: Instant,
     limit: Duration,
+    spill: Spill,
 }
 
 impl Watch {
@@ -28,9 +31,11 @@ impl Watch {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A statement begins; it may run for `limit`.
-    pub(super) fn arm(&self, stop: Stop, limit: Duration) {
-        *self.state() = State { run: Some(Run { stop, until: Instant::now() + limit, limit }), verdict: None };
+    /// A statement begins, within `limits`.
+    pub(super) fn arm(&self, stop: Stop, limits: &Limits) {
+        let (now, limit) = (Instant::now(), limits.statement);
+        let run = Run { stop, until: now + limit, limit, spill: Spill::new(limits.temp_bytes, now) };
+        *self.state() = State { run: Some(run), verdict: None };
     }
 
     /// The call is over.
@@ -44,19 +49,25 @@ impl Watch {
         if state.verdict.is_some() {
             return true;
         }
-        let Some(run) = &state.run else { return false };
-        let verdict = match run.stop.check() {
-            Err(fault) => fault,
-            Ok(()) if Instant::now() >= run.until => too_slow(run.limit),
-            Ok(()) => return false,
-        };
-        state.verdict = Some(verdict);
-        true
+        let Some(run) = &mut state.run else { return false };
+        let verdict = run.check(Instant::now()).err();
+        state.verdict = verdict;
+        state.verdict.is_some()
     }
 
     /// Why the statement was ended, if it was.
     pub(super) fn verdict(&self) -> Option<ToolFault> {
         self.state().verdict.take()
+    }
+}
+
+impl Run {
+    fn check(&mut self, now: Instant) -> Result<(), ToolFault> {
+        self.stop.check()?;
+        if now >= self.until {
+            return Err(too_slow(self.limit));
+        }
+        self.spill.check(now)
     }
 }
 

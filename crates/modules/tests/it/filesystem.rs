@@ -339,3 +339,22 @@ async fn deadline_and_cancel_are_honoured() {
     assert_eq!(cancelled.code, Code::Cancelled);
     assert!(!home.root().join("f").exists());
 }
+
+#[tokio::test]
+async fn refusals_say_what_is_meant() {
+    let home = home(json!({}));
+    symlink("round", home.root().join("round")).unwrap();
+    for (tool, arguments, code, words) in [
+        ("delete_dir", json!({"path": ""}), Code::InvalidArgument, "name a directory"),
+        ("make_dir", json!({"path": ""}), Code::InvalidArgument, "name a directory"),
+        ("read_file", json!({"path": ""}), Code::InvalidArgument, "name a file"),
+        ("read_file", json!({"path": "round"}), Code::PathRefused, "`round` leads through symbolic links in a circle"),
+        ("list_dir", json!({"path": "round"}), Code::PathRefused, "`round` leads through symbolic links in a circle"),
+        ("read_file", json!({"path": "round/x"}), Code::PathRefused, "symbolic links in a circle"),
+        ("read_file", json!({"path": "../x"}), Code::PathRefused, "outside the agent's directory"),
+    ] {
+        let fault = home.agent.call(tool, &arguments).await.unwrap_err();
+        assert_eq!(fault.code, code, "{tool} {arguments}");
+        assert!(format!("{}; {}", fault.message, fault.remedy).contains(words), "{tool} {arguments}: {fault:?}");
+    }
+}

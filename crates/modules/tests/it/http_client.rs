@@ -1,5 +1,6 @@
 //! The HTTP client that modules share: what goes out, what is refused, what is bounded.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ async fn a_request_goes_out_as_written_and_a_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn redirects_and_oversized_and_compressed_answers_end_here() {
+async fn redirects_and_oversized_and_falsely_compressed_answers_end_here() {
     let service = FakeService::start(|request| match request.target.as_str() {
         "/there" => Reply::new(302, "").with("location", "/elsewhere"),
         "/large" => Reply::new(200, vec![b'x'; 1001]),
@@ -61,8 +62,67 @@ async fn redirects_and_oversized_and_compressed_answers_end_here() {
     assert_eq!(send(&client, get("/there")).await.unwrap().0, 302);
     assert_eq!(send(&client, get("/large")).await.unwrap_err().kind, HttpFaultKind::TooLarge(1000));
     assert!(send(&client, get("/fits")).await.is_ok());
-    assert_eq!(send(&client, get("/zip")).await.unwrap_err().kind, HttpFaultKind::Protocol);
+    assert_eq!(send(&client, get("/zip")).await.unwrap_err().kind, HttpFaultKind::Protocol, "it is not what it says");
     assert_eq!(service.received().len(), 4, "nothing was followed or repeated");
+}
+
+/// Nobody asks for compression, and some services compress all the same.
+#[tokio::test]
+async fn compressed_answers_are_undone_within_the_limit() {
+    let service = FakeService::start(|request| {
+        let (coding, body) = match request.target.as_str() {
+            "/gzip" => ("GZIP", gzip(b"hello")),
+            "/zlib" => ("deflate", zlib(b"hello")),
+            "/raw" => ("deflate", deflate(b"hello")),
+            // `hello`, stored: what every encoder gives for a text of this size.
+            "/br" => ("br", b"\x0b\x02\x80hello\x03".to_vec()),
+            "/twice" => ("deflate, gzip", gzip(&zlib(b"hello"))),
+            "/none" => ("identity", b"hello".to_vec()),
+            "/empty" => ("gzip", Vec::new()),
+            "/fits" => ("gzip", gzip(&[b'x'; 1000])),
+            "/bomb" => ("gzip", gzip(&vec![b'x'; 1 << 20])[..].to_vec()),
+            "/bombs" => ("gzip, gzip", gzip(&gzip(&vec![b'x'; 50 << 20]))),
+            "/half" => ("gzip", gzip(b"hello")[..12].to_vec()),
+            "/thrice" => ("gzip, gzip, gzip", gzip(&gzip(&gzip(b"hello")))),
+            _ => ("zstd", b"hello".to_vec()),
+        };
+        Reply::new(200, body).with("content-encoding", coding)
+    })
+    .await;
+    // The bombs are smaller than the limit as they come.
+    let limits = HttpLimits { response_bytes_max: 5_000, ..LIMITS };
+    let base = BaseUrl::parse(&service.url()).unwrap();
+    let rules = Rules::for_configured_host(&base.host, Vec::new());
+    let client = HttpClient::new(base, Egress::new(Arc::new(RecordingNetwork::default())), rules, Tls::default(), limits);
+    for path in ["/gzip", "/zlib", "/raw", "/br", "/twice", "/none"] {
+        assert_eq!(send(&client, get(path)).await.unwrap(), (200, "hello".to_owned()), "{path}");
+    }
+    assert_eq!(send(&client, get("/empty")).await.unwrap().1, "");
+    assert_eq!(send(&client, get("/fits")).await.unwrap().1.len(), 1000);
+    for path in ["/bomb", "/bombs"] {
+        assert_eq!(send(&client, get(path)).await.unwrap_err().kind, HttpFaultKind::TooLarge(5_000), "{path}");
+    }
+    for path in ["/half", "/thrice", "/zstd"] {
+        assert_eq!(send(&client, get(path)).await.unwrap_err().kind, HttpFaultKind::Protocol, "{path}");
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! The tools of `http_proxy`: what goes out, what comes back, what an operator may write.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bailiwick_model::{AgentType, Code};
-use bailiwick_modules::{Access, Host, ModuleDraft, ModuleRegistry, OpenFault, ToolFault};
+use bailiwick_modules::{Access, Cancel, Host, ModuleDraft, ModuleRegistry, OpenFault, ToolFault};
 use serde_json::{Value, json};
 
 use crate::service::{FakeService, Learned, Received, RecordingNetwork, Reply, host};
-use crate::support::{Agent, try_open_on};
+use crate::support::{Agent, context, try_open_on};
 
 /// In every credential of these tests.
 const CANARY: &str = "CANARY-5b2e-tok\"en/x";
@@ -302,4 +303,72 @@ async fn limits_of_a_service_hold() {
     let body = json!({ "service": "s", "path": "/", "body": { "q": "x".repeat(1 << 20) } });
     assert_eq!(agent.code("post", &body).await, Err(Code::LimitExceeded));
     assert_eq!(service.received().len(), 2);
+}
+
+#[tokio::test]
+async fn json_comes_back_as_the_service_wrote_it() {
+    let service = FakeService::start(|request| {
+        let body = match request.target.as_str() {
+            "/big" => r#"{ "id": 123456789012345678901234567890, "price": 1.10, "list": [ -0.0 ] }"#,
+            "/array" => "[18446744073709551616]",
+            "/twice" => r#"{"a":1,"a":2}"#,
+            "/mark" => "\u{feff}{\"a\":1}",
+            "/half" => r#"{"a":"\ud800"}"#,
+            _ => "\u{feff}plain",
+        };
+        Reply::new(200, body)
+    })
+    .await;
+    let agent = opened(&config(&service, "", &json!({})), &[]);
+    let cancel = Cancel::new();
+    for (path, wanted) in [
+        ("/big", r#"{"id":123456789012345678901234567890,"price":1.10,"list":[-0.0]}"#),
+        ("/array", r#"{"result":[18446744073709551616]}"#),
+        ("/twice", r#"{"text":"{\"a\":1,\"a\":2}"}"#),
+        ("/mark", r#"{"a":1}"#),
+        ("/half", r#"{"text":"{\"a\":\"\\ud800\"}"}"#),
+        ("/plain", r#"{"text":"plain"}"#),
+    ] {
+        let arguments = json!({ "service": "s", "path": path }).to_string();
+        let call = agent.0.call("get", &arguments, context(Instant::now() + Duration::from_secs(20), &cancel));
+        assert_eq!(call.await.unwrap().structured, wanted, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_busy_says_when_to_come_back() {
+    let service = FakeService::start(|request| match request.target.as_str() {
+        "/429" => Reply::new(429, "slow \u{202e}down\u{200b}").with("retry-after", "7"),
+        "/503" => Reply::new(503, "").with("date", "Sun, 06 Nov 1994 08:49:37 GMT").with("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"),
+        "/late" => Reply::new(503, "").with("date", "Sun, 06 Nov 1994 08:49:37 GMT").with("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT"),
+        "/silent" => Reply::new(503, "").with("retry-after", "soon"),
+        _ => Reply::new(500, "").with("retry-after", "7"),
+    })
+    .await;
+    let agent = opened(&config(&service, "", &json!({})), &[]);
+    let none = Value::Null;
+    for (path, retryable, wait) in [
+        ("/429", true, &json!(7_000)),
+        ("/503", true, &json!(30_000)),
+        ("/late", true, &json!(0)),
+        ("/silent", true, &none),
+        ("/500", false, &none),
+    ] {
+        let fault = agent.call("get", &json!({ "service": "s", "path": path })).await.unwrap_err();
+        assert_eq!((fault.code, fault.retryable), (Code::UpstreamError, retryable), "{path}");
+        assert_eq!(&fault.details.as_ref().unwrap()["retry_after_ms"], wait, "{path}");
+        assert!(!shown(&fault).contains(['\u{202e}', '\u{200b}']), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_sends_no_credential_is_not_told_to_renew_it() {
+    let service = FakeService::start(|_| Reply::new(401, "who are you?")).await;
+    let ask = json!({ "service": "s", "path": "/" });
+    let without = opened(&config(&service, "", &json!({})), &[]).call("get", &ask).await.unwrap_err();
+    assert_eq!(without.code, Code::UpstreamAuth);
+    assert!(without.message.contains("none is configured") && without.remedy.contains("credential_key"), "{without:?}");
+    let with = opened(&config(&service, "", &json!({ "credential_key": "TOKEN" })), &[("TOKEN", "t0ken")]);
+    let with = with.call("get", &ask).await.unwrap_err();
+    assert!(with.code == Code::UpstreamAuth && with.remedy.contains("renew"), "{with:?}");
 }

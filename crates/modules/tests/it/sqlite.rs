@@ -76,6 +76,51 @@ async fn rows_are_written_and_read() {
 }
 
 #[tokio::test]
+async fn a_changing_statement_can_be_explained_and_is_not_run() {
+    let desk = desk(json!({}));
+    desk.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b)").await.unwrap();
+    desk.execute("INSERT INTO t(b) VALUES('x')").await.unwrap();
+    for sql in ["DELETE FROM t WHERE a = 1", "UPDATE t SET b = 'y' WHERE a = 1"] {
+        let plan = desk.query(&format!("EXPLAIN QUERY PLAN {sql}")).await.unwrap();
+        assert!(plan[0]["detail"].as_str().unwrap().contains("SEARCH t"), "{plan}");
+    }
+    assert_eq!(desk.query("SELECT b FROM t").await, Ok(json!([{ "b": "x" }])));
+}
+
+/// <https://sqlite.org/lang_mathfunc.html>
+#[tokio::test]
+async fn mathematical_functions_are_there() {
+    let desk = desk(json!({}));
+    for (sql, value) in [
+        ("ceil(1.2)", json!(2.0)),
+        ("ceiling(-1)", json!(-1)),
+        ("floor('7')", json!(7)),
+        ("floor('-1.5')", json!(-2.0)),
+        ("trunc(-1.9)", json!(-1.0)),
+        ("floor('x')", json!(null)),
+        ("pi() > 3.14 AND pi() < 3.15", json!(1)),
+        ("pow(2, 10)", json!(1024.0)),
+        ("power('2', 0.5) = sqrt(2)", json!(1)),
+        ("sqrt(-1)", json!(null)),
+        ("sqrt('inf')", json!(null)),
+        ("ln(0)", json!(null)),
+        ("log(100)", json!(2.0)),
+        ("log(2, 8)", json!(3.0)),
+        ("log2(8)", json!(3.0)),
+        ("log(1, 8)", json!(null)),
+        ("mod(7.5, 2)", json!(1.5)),
+        ("mod(1, 0)", json!(null)),
+        ("degrees(pi())", json!(180.0)),
+        ("radians(180) = pi()", json!(1)),
+        ("round(sin(pi() / 2) + cos(0) + tan(0) + atan2(0, 1) + exp(0), 9)", json!(3.0)),
+        ("round(asinh(sinh(1)) + acosh(cosh(1)) + atanh(tanh(0.5)) + asin(0) + acos(1) + atan(0), 9)", json!(2.5)),
+        ("sin(NULL)", json!(null)),
+    ] {
+        assert_eq!(desk.query(&format!("SELECT {sql} AS x")).await, Ok(json!([{ "x": value }])), "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn returning_commits_and_discards_its_rows() {
     let desk = desk(json!({}));
     desk.execute("CREATE TABLE t(a)").await.unwrap();

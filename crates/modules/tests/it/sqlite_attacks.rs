@@ -151,8 +151,11 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("INSERT INTO t(id, name) VALUES(1, 'again')", "RI"),
     ("INSERT INTO t(id) VALUES('text')", "RI"),
     ("INSERT INTO v VALUES('x', 1)", "RI"),
-    ("EXPLAIN DELETE FROM t", "RR"),
-    ("EXPLAIN QUERY PLAN DELETE FROM t", "RR"),
+    ("EXPLAIN DELETE FROM t", "+R"),
+    ("EXPLAIN QUERY PLAN DELETE FROM t", "+R"),
+    ("EXPLAIN QUERY PLAN DELETE FROM sqlite_schema", "RR"),
+    ("EXPLAIN QUERY PLAN DROP TABLE t", "RR"),
+    ("EXPLAIN QUERY PLAN VACUUM", "RR"),
     // Adding to the schema.
     ("CREATE TABLE fresh(a INTEGER PRIMARY KEY, b TEXT DEFAULT 'x' CHECK(length(b) < 9), c AS (a + 1))", "R+"),
     ("CREATE TABLE IF NOT EXISTS t(a)", "R+"),

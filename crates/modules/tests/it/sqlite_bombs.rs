@@ -128,3 +128,27 @@ async fn deadline_and_cancel_end_a_statement() {
     assert!(started.elapsed() < PATIENCE);
     assert_eq!(agent.code("query", &json!({ "sql": "SELECT 1 AS x" })).await, Ok(json!([{ "x": 1 }])));
 }
+
+/// Sorting and collecting go to files once the engine's memory is full: those of one statement are bounded too.
+#[tokio::test]
+async fn temporary_files_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = json!({ "db_dir": dir.path(), "statement_timeout_ms": 60_000, "max_temp_bytes": 8 << 20 });
+    let agent = open("sqlite", "a", None, &config);
+    agent.call("execute", &json!({ "sql": "CREATE TABLE t(a)" })).await.unwrap();
+    let rows = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x || printf('%.*c', 2000, 'a') AS y FROM c";
+    for (tool, sql) in [
+        ("query", format!("SELECT max(y) FROM (SELECT y FROM ({rows}) ORDER BY y DESC LIMIT -1 OFFSET 1)")),
+        ("query", format!("SELECT count(*) FROM (SELECT DISTINCT y FROM ({rows}))")),
+        ("query", format!("SELECT count(*) FROM (SELECT y, count(*) FROM ({rows}) GROUP BY y)")),
+        ("execute", format!("INSERT INTO t SELECT y FROM ({rows}) ORDER BY y DESC")),
+    ] {
+        let fault = agent.call(tool, &json!({ "sql": sql })).await.expect_err(&sql);
+        assert_eq!(fault.code, Code::LimitExceeded, "{sql}: {fault:?}");
+        assert_eq!(fault.details, Some(json!({ "limit": "max_temp_bytes", "value": 8 << 20 })), "{sql}");
+        assert!(fault.remedy.contains("WHERE"), "{fault:?}");
+    }
+    let modest = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 1000) SELECT count(*) AS n FROM \
+                  (SELECT x || printf('%.*c', 2000, 'a') AS y FROM c ORDER BY y DESC LIMIT -1 OFFSET 1)";
+    assert_eq!(agent.code("query", &json!({ "sql": modest })).await, Ok(json!([{ "n": 999 }])));
+}

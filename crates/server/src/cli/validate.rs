@@ -23,8 +23,8 @@ pub(super) fn run(context: &Context, args: &ValidateArgs) -> Result<(), Failure>
     let mut invalid = false;
     for file in &files {
         let (good, verdict) = match file {
-            Ok(AnyFile::Manifest(checked)) => verdict(checked),
-            Ok(AnyFile::Configuration(checked)) => verdict(checked),
+            Ok(AnyFile::Manifest(checked)) => verdict(checked, "manifest"),
+            Ok(AnyFile::Configuration(checked)) => verdict(checked, "configuration"),
             Err(failure) => (false, format!("INVALID: {}", failure.message())),
         };
         let (mistakes, told) = match file {
@@ -67,14 +67,15 @@ fn across(files: &mut [Result<AnyFile, Failure>]) {
     }
 }
 
-fn verdict<T>(checked: &Checked<T>) -> (bool, String) {
+/// Says also what the file was taken for.
+fn verdict<T>(checked: &Checked<T>, what: &str) -> (bool, String) {
     let file = checked.path.display();
     let some = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     match checked.reading.count() {
-        (0, 0) => (true, format!("OK: {file}")),
-        (0, warnings) => (true, format!("OK: {file} ({})", some(warnings, "warning"))),
-        (errors, 0) => (false, format!("INVALID: {file} ({})", some(errors, "error"))),
-        (errors, warnings) => (false, format!("INVALID: {file} ({}, {})", some(errors, "error"), some(warnings, "warning"))),
+        (0, 0) => (true, format!("OK: {file} ({what})")),
+        (0, warnings) => (true, format!("OK: {file} ({what}, {})", some(warnings, "warning"))),
+        (errors, 0) => (false, format!("INVALID: {file} ({what}, {})", some(errors, "error"))),
+        (errors, warnings) => (false, format!("INVALID: {file} ({what}, {}, {})", some(errors, "error"), some(warnings, "warning"))),
     }
 }
 

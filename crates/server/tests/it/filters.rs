@@ -95,6 +95,8 @@ async fn arguments_are_stopped_before_the_server_hears_of_them(base: &Base<'_>) 
     assert!(rows.iter().any(|row| row["error"] == "argument filter `no-canaries` matched in `payload` (decoded)"), "{rows:?}");
     assert!(rows.iter().all(|row| row["note"] == "argument_filter_blocked"), "{rows:?}");
     assert!(rows.iter().all(|row| row["args"].is_null()), "the value lies in the record: {rows:?}");
+    assert!(rows.iter().any(|row| row["tool"] == "fake"), "a URI is no tool: {rows:?}");
+    assert!(rows.iter().all(|row| !row.to_string().contains("canary-5")), "the URI lies in the record: {rows:?}");
     let output = app.command(&["audit", "list", "--tool", "fake__echo", "-o", "json"]);
     let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     assert!(rows.iter().any(|row| row["ok"] == true && row["note"] == "argument_filter_warning"), "{rows:?}");

@@ -42,6 +42,8 @@ fn answer(method: &Method, uri: &Uri, credential: &str) -> Response {
         ("DELETE", "/api/things/1") => return StatusCode::NO_CONTENT.into_response(),
         ("GET", "/api/list") => json!([1, 2]),
         ("GET", "/api/echo") => json!({ "you_sent": credential }),
+        ("GET", "/api/busy") => return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")], "later").into_response(),
+        ("GET", "/api/exact") => return r#"{"id":123456789012345678901234567890}"#.into_response(),
         ("GET", "/api/refused") => return (StatusCode::BAD_REQUEST, credential.to_owned()).into_response(),
         ("GET", "/grafana/api/folders") => json!([{ "uid": "f", "title": "agent-s-1" }]),
         ("GET", "/grafana/api/search") => json!([{ "uid": "d", "title": "Load", "folderUid": "f" }]),
@@ -126,6 +128,9 @@ async fn every_tool_works_with_credentials_from_the_environment() {
     assert_eq!(structured(call("api_delete", thing("/things/1")).await), json!({ "status": "deleted" }));
     assert!(text(&call("api_get", thing("/echo")).await).contains("<redacted-value>"));
     assert_eq!(code(&call("api_get", thing("/refused")).await), "upstream_error");
+    let busy = call("api_get", thing("/busy")).await["structuredContent"].clone();
+    assert_eq!((&busy["retryable"], &busy["details"]["retry_after_ms"]), (&json!(true), &json!(2000)), "{busy}");
+    assert_eq!(text(&call("api_get", thing("/exact")).await), r#"{"id":123456789012345678901234567890}"#);
     assert_eq!(code(&call("api_get", thing("/../grafana/api/folders")).await), "scope_violation");
     assert_eq!(code(&call("api_get", json!({ "service": "other", "path": "/" })).await), "scope_violation");
 

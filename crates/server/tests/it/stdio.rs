@@ -214,3 +214,60 @@ async fn a_broken_manifest_is_told_in_one_pass_and_nothing_starts() {
     let (status, talk) = refusal(&place, &["run", "--manifest", "none.yml"], &[], &[]).await;
     assert_eq!((status, talk.as_str()), (Some(6), "error: cannot read the manifest `none.yml`: No such file or directory (os error 2)\n"));
 }
+
+/// A URI may hold what a rule keeps from passing on: it stands neither as the tool nor anywhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_call_log_names_the_server_of_a_resource() {
+    let place = place();
+    let upstream = StdioUpstream::new(Behaviour::rich(), &place.join("arrivals"));
+    let args: Vec<String> = upstream.args().into_iter().map(|arg| arg.into_string().unwrap()).collect();
+    let module = json!({"type": "mcp_proxy", "config": {"command": upstream.program(), "args": args}});
+    let filters = json!([{"name": "no-canaries", "pattern": "canary-[0-9]+"}]);
+    place.file("notes.yml", json!({"agent_type": "reader", "modules": {"notes": module}, "argument_filters": filters}).to_string());
+    let client = Client::stdio(program(&place, &["run", "--manifest", "notes.yml", "--audit-log", "audit.jsonl"]), Era::LEGACY);
+    client.open().await.unwrap();
+    client.request("resources/read", json!({"uri": "note://one"})).await.unwrap();
+    client.request("resources/read", json!({"uri": "note://canary-5"})).await.unwrap_err();
+    assert!(client.close().await.unwrap().unwrap().success());
+    let text = place.read("audit.jsonl");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown = |line: &Value| json!([line["event"], line["tool"], line["method"], line["args"]]);
+    let wanted = [
+        json!(["tool_call", "notes", "resources/read", {"uri": "note://one"}]),
+        json!(["argument_filter_blocked", "notes", "resources/read", null]),
+    ];
+    assert_eq!(lines.iter().map(shown).collect::<Vec<_>>(), wanted);
+    assert!(!text.contains("canary"), "{text}");
+}
+
+/// Over a pipe a caller can match a refusal to its request by the id only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_read_is_answered_by_its_id() {
+    let place = place();
+    let mut child = program(&place, &["run", "--manifest", "reader.yml"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let call = |id: u8, path: &str| {
+        format!(
+            r#"{{"method":"tools/call","params":{{"name":"files_read_file","arguments":{{"path":"{path}"}}}},"jsonrpc":"2.0","id":{id}}}"#
+        )
+    };
+    let mut lines: Vec<Vec<u8>> = ["x".repeat(20 << 20), "y".repeat(5 << 20), r"\ud800".to_owned(), "?".to_owned(), r"\q".to_owned()]
+        .iter()
+        .zip(1..)
+        .map(|(path, id)| call(id, path).into_bytes())
+        .collect();
+    let mark = lines[3].iter().position(|byte| *byte == b'?').unwrap();
+    lines[3][mark] = 0xff;
+    lines.push(br#"{"jsonrpc":"2.0","id":6,"method":"ping"}"#.to_vec());
+    let mut input = child.stdin.take().unwrap();
+    tokio::spawn(async move { input.write_all(&lines.join(&b'\n')).await.unwrap() });
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut answers: Vec<(i64, i64)> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|answer| (answer["id"].as_i64().unwrap(), answer["error"]["code"].as_i64().unwrap_or_default()))
+        .collect();
+    answers.sort_unstable();
+    assert_eq!(answers, [(1, -32600), (2, -32600), (3, -32700), (4, -32700), (5, -32700), (6, 0)]);
+}

@@ -117,6 +117,12 @@ fn every_kind_of_mistake_has_its_place_and_rule() {
             "error 1 agent_type: not a valid agent type: lower-case letters, digits, `_` and `-`, beginning with a letter or digit, at most 63 characters\nerror 2 modules: must not be empty",
         ),
         (section("modules: {}\n"), "error 3 modules: duplicate key `modules`"),
+        (section("rate_limits: {global: 0/second}\n"), "warning 3 rate_limits.global: `0/second` lets no call through"),
+        (
+            section("rate_limits: {per_tool: {\"files_*\": 0/hour}}\n"),
+            "warning 3 rate_limits.per_tool.files_*: `0/hour` lets no call through",
+        ),
+        (section("---\nagent_type: b\n"), "error 3 : a second YAML document begins here, and a file holds one"),
         ("agent_type: [\n".to_owned(), "error 1 : not valid YAML: unclosed bracket '['"),
         (
             "servers: {x: {command: x, allow_private: [10.0.0.1/8]}}\n".to_owned(),
@@ -134,7 +140,7 @@ fn the_report_reads_like_a_compilers() {
     let place = Place::new();
     place.file("bad.yml", "agent_type: a\nmodules:\n  files:\n    type: filesystem\n    moed: read\n    config: {base_path: 5}\n");
     let output = bailiwick(&place, &["validate", "bad.yml"], &[]);
-    assert_eq!((output.status.code(), talk(&output)), (Some(1), "INVALID: bad.yml (2 errors, 1 warning)\n".into()));
+    assert_eq!((output.status.code(), talk(&output)), (Some(1), "INVALID: bad.yml (manifest, 2 errors, 1 warning)\n".into()));
     let expected = "\
 warning: no `mode`: every tool of the module is offered, the writing ones too
  --> bad.yml:3:3  modules.files
@@ -171,12 +177,15 @@ fn files_are_told_apart_and_each_has_its_verdict() {
     place.file("bad.yml", "agent_type: A\nmodules: {files: {type: filesystme}}\n");
     place.file("free.yml", "agent_type: a\nmodules: {filesystem: {config: {base_path: /x}}}\n");
     let good = bailiwick(&place, &["validate", "good.yml", "config.yml"], &[]);
-    assert_eq!((good.status.code(), talk(&good), good.stdout.len()), (Some(0), "OK: good.yml\nOK: config.yml\n".into(), 0));
+    assert_eq!(
+        (good.status.code(), talk(&good), good.stdout.len()),
+        (Some(0), "OK: good.yml (manifest)\nOK: config.yml (configuration)\n".into(), 0)
+    );
     let flat = bailiwick(&place, &["validate", "--manifest", "good.yml"], &[]);
-    assert_eq!((flat.status.code(), talk(&flat)), (Some(0), "OK: good.yml\n".into()));
+    assert_eq!((flat.status.code(), talk(&flat)), (Some(0), "OK: good.yml (manifest)\n".into()));
     let all = bailiwick(&place, &["validate", "--manifest", "good.yml", "none.yml", "bad.yml", "free.yml", "-o", "json"], &[]);
-    let verdicts = "OK: good.yml\nINVALID: cannot read the file `none.yml`: No such file or directory (os error 2)\n\
-                    INVALID: bad.yml (2 errors)\nOK: free.yml (1 warning)\n";
+    let verdicts = "OK: good.yml (manifest)\nINVALID: cannot read the file `none.yml`: No such file or directory (os error 2)\n\
+                    INVALID: bad.yml (manifest, 2 errors)\nOK: free.yml (manifest, 1 warning)\n";
     assert_eq!((all.status.code(), talk(&all)), (Some(1), verdicts.into()));
     let mistakes: Value = serde_json::from_slice(&all.stdout).unwrap();
     let places: Vec<_> = mistakes.as_array().unwrap().iter().map(|m| (&m["file"], &m["path"], &m["line"])).collect();
@@ -188,9 +197,46 @@ fn files_are_told_apart_and_each_has_its_verdict() {
     assert_eq!(places, expected);
     // What cannot be read is a manifest by its first keys, in JSON, too.
     place.file("twice.yml", "{\n  \"agent_type\": \"a\",\n  \"agent_type\": \"b\",\n  \"modules\": {\"filesystem\": {\"mode\": \"read\", \"config\": {\"base_path\": \"/x\"}}}\n}\n");
-    assert_eq!(talk(&bailiwick(&place, &["validate", "twice.yml"], &[])), "INVALID: twice.yml (1 error)\n");
+    assert_eq!(talk(&bailiwick(&place, &["validate", "twice.yml"], &[])), "INVALID: twice.yml (manifest, 1 error)\n");
     let strict = bailiwick(&place, &["validate", "--strict", "free.yml"], &[]);
-    assert_eq!((strict.status.code(), talk(&strict)), (Some(1), "INVALID: free.yml (1 error)\n".into()));
+    assert_eq!((strict.status.code(), talk(&strict)), (Some(1), "INVALID: free.yml (manifest, 1 error)\n".into()));
+}
+
+#[test]
+fn a_file_is_what_its_keys_are_like() {
+    let place = Place::new();
+    for (text, verdict) in [
+        ("", "INVALID: the file `x.yml` is empty, so it is neither a manifest nor a configuration\n"),
+        ("# nothing\n---\n", "INVALID: the file `x.yml` is empty, so it is neither a manifest nor a configuration\n"),
+        ("agnet_type: a\nmoduls: {filesystem: {mode: read, config: {base_path: /x}}}\n", "INVALID: x.yml (manifest, 4 errors)\n"),
+        ("servers: {a: {}}\nagent-type: a\n", "INVALID: x.yml (manifest, 2 errors)\n"),
+        ("Modules: {}\n", "INVALID: x.yml (manifest, 3 errors)\n"),
+        ("compat: {status_tool: true}\n", "INVALID: x.yml (manifest, 2 errors)\n"),
+        ("lisen: 127.0.0.1:1\n", "INVALID: x.yml (configuration, 1 error)\n"),
+        ("listen: 127.0.0.1:1\nmodul: {}\n", "INVALID: x.yml (configuration, 1 error)\n"),
+        ("servers: {a: {command: x}}\n", "OK: x.yml (configuration)\n"),
+    ] {
+        place.file("x.yml", text);
+        let output = bailiwick(&place, &["validate", "x.yml"], &[]);
+        assert_eq!(talk(&output), verdict, "{text}\n{}", shown(&output));
+        assert_eq!(output.status.code(), Some(i32::from(verdict.starts_with("INVALID"))), "{text}");
+    }
+    place.file("typo.yml", "agnet_type: a\nmodules: {filesystem: {mode: read, config: {base_path: /x}}}\n");
+    assert!(shown(&bailiwick(&place, &["validate", "typo.yml"], &[])).contains("= hint: did you mean `agent_type`?"));
+}
+
+#[test]
+fn numbers_of_services_may_come_out_of_variables() {
+    let text = "agent_type: a\nmodules:\n  http_proxy: {mode: read, config: {allowed_services: [{name: a, base_url: 'https://a.example', timeout_seconds: \"${N}\", follow_redirects: \"${F}\"}]}}\n";
+    let path = "modules.http_proxy.config.allowed_services[0]";
+    assert_eq!(said(text, &[], &[("N", "20"), ("F", "true")]), "");
+    for (n, f, expected) in [
+        ("900", "false", format!("error 3 {path}.timeout_seconds: is out of range")),
+        ("x", "false", format!("error 3 {path}.timeout_seconds: is out of range")),
+        ("1", "maybe", format!("error 3 {path}.follow_redirects: is not a boolean")),
+    ] {
+        assert_eq!(said(text, &[], &[("N", n), ("F", f)]), expected);
+    }
 }
 
 #[test]
@@ -199,14 +245,17 @@ fn servers_are_looked_for_in_the_configuration_beside() {
     place.file("m.yml", "agent_type: a\nservers:\n  tickets: {}\n  serach: {}\n");
     place.file("b.yml", "servers: {tickets: {command: x}, search: {command: x}}\n");
     place.file("broken.yml", "servers: {tickets: {command: 5}}\n");
-    assert_eq!(talk(&bailiwick(&place, &["validate", "m.yml"], &[])), "OK: m.yml\n");
+    assert_eq!(talk(&bailiwick(&place, &["validate", "m.yml"], &[])), "OK: m.yml (manifest)\n");
     let output = bailiwick(&place, &["validate", "m.yml", "b.yml"], &[]);
-    assert_eq!(talk(&output), "INVALID: m.yml (1 error)\nOK: b.yml\n");
+    assert_eq!(talk(&output), "INVALID: m.yml (manifest, 1 error)\nOK: b.yml (configuration)\n");
     let expected = "error: server `serach` is not configured\n --> m.yml:4:3  servers.serach\n  |\n4 |   serach: {}\n  |   ^^^^^^\n  \
                     = hint: did you mean `search`?\n\n";
     assert_eq!(shown(&output), expected);
     // What is wrong in the configuration is not told a second time.
-    assert_eq!(talk(&bailiwick(&place, &["validate", "m.yml", "broken.yml"], &[])), "OK: m.yml\nINVALID: broken.yml (1 error)\n");
+    assert_eq!(
+        talk(&bailiwick(&place, &["validate", "m.yml", "broken.yml"], &[])),
+        "OK: m.yml (manifest)\nINVALID: broken.yml (configuration, 1 error)\n"
+    );
 }
 
 /// Two proxies that lend three secrets.

@@ -58,7 +58,7 @@ impl Reader {
         loop {
             let answer = match lines.next().await {
                 Ok(Read::Text(line)) => self.hear(line),
-                Ok(Read::TooLong) => self.too_long(),
+                Ok(Read::TooLong(_)) => self.too_long(),
                 Ok(Read::End) => return End::Closed,
                 Err(error) => return End::Failed(error),
             };

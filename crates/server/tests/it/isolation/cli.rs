@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use bailiwick_testkit::client::{Client, Era};
 use bailiwick_testkit::place::Place;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
@@ -16,7 +17,7 @@ use super::tally::{Face, Outcome};
 use super::world::{ACME, BELLUM};
 
 /// Commands; a word in capital letters stands for a value. `--org` is added to those that end with `@`.
-pub(crate) const COMMANDS: [&str; 30] = [
+pub(crate) const COMMANDS: [&str; 42] = [
     "org list",
     "org show ORG",
     "user add FRESH @",
@@ -43,6 +44,18 @@ pub(crate) const COMMANDS: [&str; 30] = [
     "secret rm SECRET --yes @",
     "user remove SUB --yes @",
     "group delete GROUP --yes @",
+    "instruction set rule SLUG --file - --title FRESH @",
+    "instruction list @",
+    "instruction show rule SLUG @",
+    "instruction history rule SLUG @",
+    "instruction revert rule SLUG 1 @",
+    "instruction delete rule SLUG --yes @",
+    "run-log list @",
+    "run-log show RUN @",
+    "run-log finish RUN --reason FRESH @",
+    "feedback give gap missing_tool FRESH @",
+    "feedback list @",
+    "feedback resolve REPORT FRESH @",
     "org create FRESH",
     "platform-admin list",
     "platform-admin add SUB @",
@@ -63,12 +76,16 @@ pub(crate) fn possible() -> Vec<String> {
 /// Those that can only be refused to somebody without a key.
 const OPEN: [&str; 1] = ["org list"];
 /// What has to be there before a command can succeed: the word for it, and the command that makes it.
-const MAKERS: [(&str, &str); 4] = [
+const MAKERS: [(&str, &str); 5] = [
     ("SUB", "user add SUB @"),
     ("GROUP", "group create GROUP @"),
     ("AGENT", "agent create AGENT --agent-type reader @"),
     ("SECRET", "secret set SECRET @"),
+    ("SLUG", "instruction set rule SLUG --file - @"),
 ];
+/// The same for what gets its name only when it is made; the last word is the member of the answer that has it.
+const IDS: [(&str, &str); 2] =
+    [("KEY", "key create --agent-id worker --output json @"), ("REPORT", "feedback give gap other FRESH --output json @")];
 
 /// Those that have to be refused now and then.
 pub(crate) fn refusable() -> Vec<String> {
@@ -84,10 +101,13 @@ pub(crate) async fn one(attack: &Attack, dice: &mut Dice, number: usize) {
 async fn honestly(attack: &Attack, dice: &mut Dice, command: &str) {
     let key = attack.key("ann").to_owned();
     let mut values: BTreeMap<&str, String> = BTreeMap::from([("ORG", ACME.org.to_owned()), ("@", ACME.org.to_owned())]);
-    if command.contains("KEY") {
-        let made = run(attack, &filled(dice, "key create --agent-id worker --output json @", &values), Some(&key)).await;
+    for (word, maker) in IDS.iter().filter(|(word, _)| command.contains(word)) {
+        let made = run(attack, &filled(dice, maker, &values), Some(&key)).await;
         let made: Value = serde_json::from_slice(&made.stdout).unwrap_or_default();
-        values.insert("KEY", made["id"].as_str().unwrap_or_default().to_owned());
+        values.insert(word, made["id"].as_str().unwrap_or_default().to_owned());
+    }
+    if command.contains("RUN") {
+        values.insert("RUN", started(attack, &key).await);
     }
     for (word, maker) in MAKERS.iter().filter(|(word, _)| command.split(' ').any(|of| of == *word)) {
         let name = dice.fresh();
@@ -101,12 +121,29 @@ async fn honestly(attack: &Attack, dice: &mut Dice, command: &str) {
     attack.tally.note(Face::Cli, command, Outcome::of(output.status.success()));
 }
 
+/// A run of one's own; no command starts one.
+async fn started(attack: &Attack, key: &str) -> String {
+    let client = Client::http(&format!("{}/mcp", attack.base_url), Era::Modern).bearer(key);
+    let run = client.call("run_start", json!({"label": "from elsewhere"})).await.unwrap_or_default();
+    run["structuredContent"]["run_id"].as_str().unwrap_or_default().to_owned()
+}
+
 /// By anybody, mostly on the other organisation, with whatever names.
 async fn hostilely(attack: &Attack, dice: &mut Dice, command: &str, round: usize) {
     let org = if round > 1 && dice.percent(20) { ACME.org } else { BELLUM.org };
     let (_, key) = attack.anybody(dice);
     let mut values: BTreeMap<&str, String> = BTreeMap::from([("ORG", org.to_owned()), ("@", org.to_owned())]);
-    for (word, kind) in [("SUB", Kind::Sub), ("GROUP", Kind::Group), ("AGENT", Kind::Agent), ("KEY", Kind::Key), ("SECRET", Kind::Secret)] {
+    let kinds = [
+        ("SUB", Kind::Sub),
+        ("GROUP", Kind::Group),
+        ("AGENT", Kind::Agent),
+        ("KEY", Kind::Key),
+        ("SECRET", Kind::Secret),
+        ("SLUG", Kind::Slug),
+        ("RUN", Kind::Run),
+        ("REPORT", Kind::Feedback),
+    ];
+    for (word, kind) in kinds {
         let value = attack.pool.any(dice, kind);
         let needed = value.eq_ignore_ascii_case(BELLUM.only)
             || is_crew(&value)
