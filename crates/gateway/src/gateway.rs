@@ -218,6 +218,7 @@ impl Gateway {
             store: self.0.store.clone(),
             ledger: Some(self.0.ledger.clone()),
             rules: self.0.house.instructions().map(|config| config.rules.clone()).unwrap_or_default(),
+            idle: self.0.house.runs().copied().unwrap_or_default().idle,
             tools: Some(Arc::new(self.clone())),
             clock: self.0.clock.clone(),
             random: self.0.random.clone(),

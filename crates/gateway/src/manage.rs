@@ -53,10 +53,11 @@ impl LiveTools for Gateway {
         &'a self,
         org: &'a OrgId,
         caller: Option<&'a Scope>,
+        everybodys: bool,
         mut names: Vec<String>,
     ) -> Pin<Box<dyn Future<Output = Option<Vec<String>>> + Send + 'a>> {
         Box::pin(async move {
-            let mut known = self.agents().open_in(org);
+            let mut known = if everybodys { self.agents().open_in(org) } else { Vec::new() };
             if let Some(scope) = caller.filter(|scope| scope.org() == org) {
                 // Who has no manifest has no tools; that is no fault of the text.
                 known.extend(self.agents().get(scope).await);

@@ -22,14 +22,15 @@ pub mod run;
 pub mod secret;
 mod tools;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bailiwick_model::time::{Clock, Random};
-use bailiwick_model::{Code, HouseRules, Timestamp};
-use bailiwick_store::Store;
+use bailiwick_model::{Code, HouseRules, OrgId, Timestamp};
 use bailiwick_store::ledger::Ledger;
+use bailiwick_store::{Runs, Store};
 
 pub use acting::{Acting, Admin, Author, Platform, Reader, Required};
 use fault::Done;
@@ -40,8 +41,10 @@ pub use tools::LiveTools;
 use crate::lock::Lock;
 use crate::window::Window;
 
-/// Refusals that are recorded in one second; the rest is refused all the same, so that a flood cannot fill the ledger.
+/// Refusals of one organisation that are recorded in one second; the rest is refused all the same, so that a flood cannot fill the ledger.
 const REFUSALS_PER_SECOND_MAX: usize = 10;
+/// Organisations whose refusals are counted at once.
+const COUNTED_ORGS_MAX: usize = 10_000;
 
 /// The parts that [`Operations::new`] takes.
 pub struct OperationsSetup {
@@ -51,6 +54,8 @@ pub struct OperationsSetup {
     pub ledger: Option<Ledger>,
     /// What instructions must not say.
     pub rules: HouseRules,
+    /// How long an implicit run lasts without news; the same as where agents are served.
+    pub idle: Duration,
     /// Where it is known which tools there are, if anywhere.
     pub tools: Option<Arc<dyn LiveTools>>,
     /// The time.
@@ -73,7 +78,10 @@ struct Inner {
     tools: Option<Arc<dyn LiveTools>>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    refusals: Lock<Window>,
+    /// Each organisation has its own, so that none can hide in another's noise.
+    refusals: Lock<HashMap<OrgId, Window>>,
+    /// How long an implicit run lasts without news.
+    idle: Duration,
     /// Deeds that were done although their outcome could not be recorded.
     unrecorded: AtomicU64,
 }
@@ -82,9 +90,9 @@ impl Operations {
     /// Operations on these parts.
     #[must_use]
     pub fn new(setup: OperationsSetup) -> Self {
-        let OperationsSetup { store, ledger, rules, tools, clock, random } = setup;
-        let refusals = Lock::new(Window::new(REFUSALS_PER_SECOND_MAX, Duration::from_secs(1)));
-        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, unrecorded: AtomicU64::new(0) }))
+        let OperationsSetup { store, ledger, rules, idle, tools, clock, random } = setup;
+        let (refusals, unrecorded) = (Lock::default(), AtomicU64::new(0));
+        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, idle, unrecorded }))
     }
 
     /// The time.
@@ -101,6 +109,24 @@ impl Operations {
 
     fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    fn runs(&self) -> Runs<'_> {
+        self.0.store.runs().with_idle_window(self.0.idle)
+    }
+
+    /// Whether one more refusal of `org` is to be recorded now; counts it then.
+    fn counts_refusal(&self, org: &OrgId, at: Instant) -> bool {
+        let mut refusals = self.0.refusals.lock();
+        if refusals.len() >= COUNTED_ORGS_MAX {
+            refusals.clear();
+        }
+        let window = refusals.entry(org.clone()).or_insert_with(|| Window::new(REFUSALS_PER_SECOND_MAX, Duration::from_secs(1)));
+        let room = window.wait(at).is_none();
+        if room {
+            window.count(at);
+        }
+        room
     }
 
     fn rules(&self) -> &HouseRules {

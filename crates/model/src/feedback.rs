@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::instruction::hides;
+
 /// Longest target, e.g. the name of a tool.
 pub const FEEDBACK_TARGET_CHARS_MAX: usize = 200;
 /// Longest text.
@@ -112,7 +114,8 @@ impl FeedbackKind {
     #[must_use]
     pub fn of(signal: Signal, raw: &str) -> (Self, Option<String>) {
         let known = signal.kinds().iter().copied().find(|kind| kind.as_str() == raw);
-        let kept = || raw.chars().filter(|c| !c.is_control()).take(FEEDBACK_KIND_CHARS_MAX).collect();
+        let seen = |c: &char| !c.is_control() && !hides(c.encode_utf8(&mut [0; 4]));
+        let kept = || raw.chars().filter(seen).take(FEEDBACK_KIND_CHARS_MAX).collect();
         known.map_or_else(|| (Self::Other, Some(kept())), |kind| (kind, None))
     }
 }
@@ -148,15 +151,15 @@ impl NewFeedback {
     pub fn parse(signal: &str, kind: &str, target: &str, text: Option<&str>) -> Result<Self, InvalidFeedback> {
         let signal = Signal::parse(signal).ok_or(InvalidFeedback("`signal` is `tool_feedback` or `gap`"))?;
         let target_fits = !target.trim().is_empty() && target.chars().count() <= FEEDBACK_TARGET_CHARS_MAX;
-        if !target_fits || target.chars().any(char::is_control) {
-            return Err(InvalidFeedback("`target` has 1 to 200 characters and no control characters"));
+        if !target_fits || target.chars().any(char::is_control) || hides(target) {
+            return Err(InvalidFeedback("`target` has 1 to 200 characters, none of them hidden"));
         }
-        let plain = |text: &str| !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t' | '\r'));
-        if text.is_some_and(|text| text.chars().count() > FEEDBACK_TEXT_CHARS_MAX || !plain(text)) {
-            return Err(InvalidFeedback("`text` has at most 4,000 characters and no control characters other than line ends and tabs"));
+        let text = text.map(|text| text.replace("\r\n", "\n"));
+        if text.as_ref().is_some_and(|text| text.chars().count() > FEEDBACK_TEXT_CHARS_MAX || hides(text)) {
+            return Err(InvalidFeedback("`text` has at most 4,000 characters, none of them hidden"));
         }
         let (kind, kind_raw) = FeedbackKind::of(signal, kind);
-        Ok(Self { signal, kind, kind_raw, target: target.to_owned(), text: text.map(str::to_owned) })
+        Ok(Self { signal, kind, kind_raw, target: target.to_owned(), text })
     }
 
     /// What it is about.

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 pub use blocklist::{BLOCKLIST_TERMS_MAX, Blocklist, InvalidTerm, TERM_CHARS_MAX, Term, TermMode};
 pub use doc::{DOC_NAME_CHARS_MAX, DocKind, DocOwner, DocSlug};
+pub use hidden::hides;
 pub use reason::{REASONS_MAX, Reason, Rule};
 pub use references::{TOOL_REFERENCES_MAX, ToolReferences, tool_references};
 pub use skill::{skill_digest, skill_text};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, InvalidId, Subject, text_id};
+use crate::instruction::hides;
 use crate::time::Timestamp;
 
 /// Longest label.
@@ -104,20 +105,20 @@ impl RunSource {
 }
 
 fn label(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= RUN_LABEL_CHARS_MAX && !text.chars().any(char::is_control)
+    !text.trim().is_empty() && text.chars().count() <= RUN_LABEL_CHARS_MAX && !text.chars().any(char::is_control) && !hides(text)
 }
 
 fn note(text: &str) -> bool {
-    text.chars().count() <= RUN_NOTE_CHARS_MAX && !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+    text.chars().count() <= RUN_NOTE_CHARS_MAX && !hides(text)
 }
 
 text_id!(
     /// What a run is about: 1 to [`RUN_LABEL_CHARS_MAX`] characters on one line, not all white space.
-    RunLabel, "run label", label, "1 to 200 characters without control characters"
+    RunLabel, "run label", label, "1 to 200 characters on one line, none of them hidden"
 );
 text_id!(
     /// What is said at the end of a run: at most [`RUN_NOTE_CHARS_MAX`] characters, newlines and tabs included.
-    RunNote, "run note", note, "at most 4,000 characters, without control characters other than newlines and tabs"
+    RunNote, "run note", note, "at most 4,000 characters, none of them hidden"
 );
 
 /// Whose run it is: the principal and the client it works through. Session ids alone never decide (they were recycled across accounts

@@ -65,7 +65,11 @@ fn run(cli: Cli, program: Program) -> Result<(), Failure> {
     let Cli { common, command, flat } = cli;
     let environment = environment::read();
     let command = match (command, flat.into_run()) {
-        (Some(command), _) => command,
+        (Some(_), Some(_)) => {
+            let failure = Failure::new(Exit::Usage, "`--manifest` is itself the command `run`, and there is another command");
+            return Err(failure.hint("leave one of them out"));
+        }
+        (Some(command), None) => command,
         (None, Some(run)) => Command::Run(run),
         (None, None) => return Err(Failure::new(Exit::Usage, "no command").hint("`bailiwick --help` lists the commands")),
     };

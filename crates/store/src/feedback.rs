@@ -1,5 +1,6 @@
 //! Feedback on tools and gaps, each with who gave it and during which run (reference, governance 4.2).
 
+use bailiwick_model::instruction::hides;
 use bailiwick_model::{FeedbackId, FeedbackKind, NewFeedback, RunId, Signal, Timestamp};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -10,8 +11,10 @@ use crate::store::{Store, Tx};
 
 /// Feedback one listing gives.
 pub const FEEDBACK_PAGE_MAX: u32 = 500;
-/// Feedback one organisation may have; more is refused until some is resolved and pruned.
+/// Feedback one organisation may have; more is refused until some is pruned.
 pub const FEEDBACK_PER_ORG_MAX: i64 = 50_000;
+/// Feedback of one subject that is kept; more of it is refused.
+pub const FEEDBACK_PER_SUBJECT_MAX: i64 = 5_000;
 /// Feedback one round of pruning takes away.
 pub const FEEDBACK_PRUNED_MAX: i64 = 1_000;
 /// Longest resolution.
@@ -129,7 +132,7 @@ impl Feedbacks<'_> {
         let statement = "INSERT INTO tool_feedback (tenant_id, id, created_at, server, signal, kind, kind_raw, target, text, sub, email, \
                          run_id, source) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
         let mut tx = self.0.write(tenant).await?;
-        check_room(&mut tx, tenant).await?;
+        check_room(&mut tx, tenant, stamp.sub).await?;
         sqlx::query(statement)
             .bind(tenant.org().as_str())
             .bind(id.to_string())
@@ -196,11 +199,11 @@ impl Feedbacks<'_> {
     ///
     /// # Errors
     /// `NotFound`, also for one of another organisation; `Conflict` when it is resolved; `Invalid` for a resolution of more than
-    /// [`RESOLUTION_CHARS_MAX`] characters or with control characters other than newlines and tabs.
+    /// [`RESOLUTION_CHARS_MAX`] characters, of none, or with hidden ones.
     pub async fn resolve(&self, tenant: &impl Tenant, id: FeedbackId, resolution: &str) -> StoreResult<()> {
-        let plain = !resolution.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'));
-        if !plain || resolution.chars().count() > RESOLUTION_CHARS_MAX {
-            return Err(StoreError::invalid("the resolution is too long or holds control characters", "write at most 2,000 characters"));
+        let fits = !resolution.trim().is_empty() && resolution.chars().count() <= RESOLUTION_CHARS_MAX;
+        if !fits || hides(resolution) {
+            return Err(StoreError::invalid("the resolution is empty, too long or holds hidden characters", "write 1 to 2,000 characters"));
         }
         let find = "SELECT resolved_at FROM tool_feedback WHERE tenant_id = $1 AND id = $2";
         let update = "UPDATE tool_feedback SET resolved_at = $3, resolved_by = $4, resolution = $5 \
@@ -232,14 +235,18 @@ impl Feedbacks<'_> {
     }
 }
 
-async fn check_room(tx: &mut Tx, tenant: &impl Tenant) -> StoreResult<()> {
-    let statement = "SELECT count(*) FROM tool_feedback WHERE tenant_id = $1";
-    let kept: i64 = sqlx::query(statement).bind(tenant.org().as_str()).fetch_one(tx.connection()).await?.try_get(0)?;
-    if kept < FEEDBACK_PER_ORG_MAX {
-        return Ok(());
+/// For one subject and for all together: nobody silences the others.
+async fn check_room(tx: &mut Tx, tenant: &impl Tenant, sub: Option<&str>) -> StoreResult<()> {
+    let statement = "SELECT count(*), coalesce(sum(CASE WHEN sub = $2 THEN 1 ELSE 0 END), 0) FROM tool_feedback WHERE tenant_id = $1";
+    let row = sqlx::query(statement).bind(tenant.org().as_str()).bind(sub.map(cut)).fetch_one(tx.connection()).await?;
+    let (kept, own): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    if own >= FEEDBACK_PER_SUBJECT_MAX {
+        return Err(StoreError::invalid("you have given as much feedback as is kept of one", "give more when the oldest is forgotten"));
     }
-    let message = format!("the organisation has {FEEDBACK_PER_ORG_MAX} feedbacks, as many as it may");
-    Err(StoreError::invalid(message, "shorten how long feedback is kept"))
+    if kept >= FEEDBACK_PER_ORG_MAX {
+        return Err(StoreError::invalid("the organisation has as much feedback as is kept", "give it again when the oldest is forgotten"));
+    }
+    Ok(())
 }
 
 fn cut(text: &str) -> String {

@@ -65,6 +65,8 @@ impl Groups<'_> {
         let mut tx = self.0.write(scope).await?;
         check_count(&mut tx, scope).await?;
         let created_at = self.0.now();
+        // Texts of this owner that stood there before it existed were not written by its administrators.
+        bury_group(&mut tx, scope, group_id, created_at).await?;
         sqlx::query("INSERT INTO groups (tenant_id, group_id, name, created_at, created_by) VALUES ($1, $2, $3, $4, $5)")
             .bind(scope.org().as_str())
             .bind(group_id.as_str())

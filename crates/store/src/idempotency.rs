@@ -16,6 +16,9 @@ pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Answers kept for one organisation; beyond them requests with a key are refused.
 pub const IDEMPOTENCY_ROWS_PER_ORG_MAX: i64 = 10_000;
 
+/// Answers kept for one principal.
+pub const IDEMPOTENCY_ROWS_PER_PRINCIPAL_MAX: i64 = 1_000;
+
 /// One request of a principal as its client named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -61,7 +64,7 @@ impl Idempotency<'_> {
     /// Claims a named request, or says what became of it. Answers older than [`IDEMPOTENCY_KEPT`] are forgotten.
     ///
     /// # Errors
-    /// `Full` when the organisation has [`IDEMPOTENCY_ROWS_PER_ORG_MAX`]; otherwise as the database gives them.
+    /// `Full` when the organisation has [`IDEMPOTENCY_ROWS_PER_ORG_MAX`] or the principal [`IDEMPOTENCY_ROWS_PER_PRINCIPAL_MAX`]; otherwise as the database gives them.
     pub async fn claim(&self, scope: &Scope, named: &Named) -> StoreResult<Claim> {
         let now = self.0.now();
         let oldest = now.as_micros().saturating_sub(i64::try_from(IDEMPOTENCY_KEPT.as_micros()).unwrap_or(i64::MAX));
@@ -71,6 +74,10 @@ impl Idempotency<'_> {
             .bind(oldest)
             .execute(tx.connection())
             .await?;
+        // What was answered is answered again, however full it is.
+        if let Some(claim) = known(&mut tx, scope, named).await? {
+            return Ok(claim);
+        }
         check_count(&mut tx, scope).await?;
         let insert = "INSERT INTO idempotency (tenant_id, principal, route, idempotency_key, digest, created_at) \
                       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
@@ -83,9 +90,10 @@ impl Idempotency<'_> {
             .bind(now.as_micros())
             .execute(tx.connection())
             .await?;
-        let claim = if done.rows_affected() == 1 { Claim::Fresh } else { known(&mut tx, scope, named).await? };
+        let fresh = done.rows_affected() == 1;
+        let claim = if fresh { Some(Claim::Fresh) } else { known(&mut tx, scope, named).await? };
         tx.commit().await?;
-        Ok(claim)
+        claim.ok_or_else(|| StoreError::new(StoreErrorKind::Locked, "the same request ends at this moment", "send it again"))
     }
 
     /// Keeps the answer of a claimed request; `response` is `None` when it holds a secret.
@@ -132,7 +140,7 @@ fn principal(scope: &Scope) -> String {
     format!("{} {sub}", scope.agent_id())
 }
 
-async fn known(tx: &mut Tx, scope: &Scope, named: &Named) -> StoreResult<Claim> {
+async fn known(tx: &mut Tx, scope: &Scope, named: &Named) -> StoreResult<Option<Claim>> {
     let statement = "SELECT digest, status, response, created_at FROM idempotency \
                      WHERE tenant_id = $1 AND principal = $2 AND route = $3 AND idempotency_key = $4";
     let row = sqlx::query(statement)
@@ -140,9 +148,9 @@ async fn known(tx: &mut Tx, scope: &Scope, named: &Named) -> StoreResult<Claim> 
         .bind(principal(scope))
         .bind(&named.route)
         .bind(&named.key)
-        .fetch_one(tx.connection())
+        .fetch_optional(tx.connection())
         .await?;
-    read(&row, named)
+    row.map(|row| read(&row, named)).transpose()
 }
 
 fn read(row: &AnyRow, named: &Named) -> StoreResult<Claim> {
@@ -156,12 +164,16 @@ fn read(row: &AnyRow, named: &Named) -> StoreResult<Claim> {
     Ok(Claim::Done { status, response: row.try_get("response")? })
 }
 
+/// For one principal and for all together: nobody takes the whole room of his organisation.
 async fn check_count(tx: &mut Tx, scope: &Scope) -> StoreResult<()> {
-    let statement = "SELECT count(*) FROM idempotency WHERE tenant_id = $1";
-    let kept: i64 = sqlx::query(statement).bind(scope.org().as_str()).fetch_one(tx.connection()).await?.try_get(0)?;
-    if kept < IDEMPOTENCY_ROWS_PER_ORG_MAX {
-        return Ok(());
-    }
-    let message = format!("{IDEMPOTENCY_ROWS_PER_ORG_MAX} answers are kept for this organisation");
-    Err(StoreError::new(StoreErrorKind::Full, message, "send requests without `Idempotency-Key`, or wait until the oldest are forgotten"))
+    let statement = "SELECT count(*), coalesce(sum(CASE WHEN principal = $2 THEN 1 ELSE 0 END), 0) FROM idempotency WHERE tenant_id = $1";
+    let row = sqlx::query(statement).bind(scope.org().as_str()).bind(principal(scope)).fetch_one(tx.connection()).await?;
+    let (kept, own): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let (room, whose) = match () {
+        () if own >= IDEMPOTENCY_ROWS_PER_PRINCIPAL_MAX => (IDEMPOTENCY_ROWS_PER_PRINCIPAL_MAX, "this principal"),
+        () if kept >= IDEMPOTENCY_ROWS_PER_ORG_MAX => (IDEMPOTENCY_ROWS_PER_ORG_MAX, "this organisation"),
+        () => return Ok(()),
+    };
+    let message = format!("{room} answers are kept for {whose}");
+    Err(StoreError::new(StoreErrorKind::Full, message, "wait until the oldest are forgotten, a day after they were given"))
 }

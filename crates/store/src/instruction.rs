@@ -11,7 +11,7 @@ use crate::scope::Tenant;
 use crate::store::{Store, Tx};
 
 pub(crate) use write::bury_group;
-pub use write::{INSTRUCTIONS_PER_ORG_MAX, InstructionPut, InstructionRevert, SavedInstruction};
+pub use write::{INSTRUCTIONS_PER_ORG_MAX, InstructionPut, InstructionRevert, SavedInstruction, VERSIONS_PER_INSTRUCTION_MAX};
 
 /// Entries one listing gives.
 pub const INSTRUCTION_PAGE_MAX: u32 = 200;

@@ -46,16 +46,16 @@ pub use database::DatabaseUrl;
 pub use dialect::{Dialect, LOCK_WAIT};
 pub use error::{StoreError, StoreErrorKind, StoreResult};
 pub use feedback::{
-    FEEDBACK_PAGE_MAX, FEEDBACK_PER_ORG_MAX, FEEDBACK_PRUNED_MAX, Feedback, FeedbackFilter, FeedbackSource, FeedbackStamp, Feedbacks,
-    RESOLUTION_CHARS_MAX, Resolved,
+    FEEDBACK_PAGE_MAX, FEEDBACK_PER_ORG_MAX, FEEDBACK_PER_SUBJECT_MAX, FEEDBACK_PRUNED_MAX, Feedback, FeedbackFilter, FeedbackSource,
+    FeedbackStamp, Feedbacks, RESOLUTION_CHARS_MAX, Resolved,
 };
 pub use generation::{Generations, Topic};
 pub use group::{GROUPS_PER_ORG_MAX, Group, GroupMember, Groups};
 pub use handle::HANDLE_BYTES_MAX;
-pub use idempotency::{Claim, IDEMPOTENCY_KEPT, IDEMPOTENCY_ROWS_PER_ORG_MAX, Idempotency, Named};
+pub use idempotency::{Claim, IDEMPOTENCY_KEPT, IDEMPOTENCY_ROWS_PER_ORG_MAX, IDEMPOTENCY_ROWS_PER_PRINCIPAL_MAX, Idempotency, Named};
 pub use instruction::{
     DocName, INSTRUCTION_LAYERS_MAX, INSTRUCTION_PAGE_MAX, INSTRUCTIONS_PER_ORG_MAX, Instruction, InstructionEntry, InstructionPut,
-    InstructionRevert, Instructions, REVISION_PAGE_MAX, Revision, SavedInstruction,
+    InstructionRevert, Instructions, REVISION_PAGE_MAX, Revision, SavedInstruction, VERSIONS_PER_INSTRUCTION_MAX,
 };
 pub use key::{CreatedKey, KeyInfo, Keys, LIVE_KEYS_PER_ORG_MAX, NewKey};
 pub use keyring::{KEYRING_AGE_MAX, KeyRefusal, Keyring};

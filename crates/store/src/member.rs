@@ -125,7 +125,8 @@ impl Members<'_> {
         Ok(Member { role, ..member })
     }
 
-    /// Removes a member: from his groups too, and his keys stop working on every replica within a second. Agents that he answers for
+    /// Removes a member: from his groups too, and his keys are revoked on every replica within a second, so that they do not work again for
+    /// whoever is called so later. Agents that he answers for
     /// stay, and so does what he wrote.
     ///
     /// # Errors
@@ -143,7 +144,7 @@ impl Members<'_> {
             .execute(tx.connection())
             .await?;
         bump(&mut tx, Topic::Members).await?;
-        touch_keys(&mut tx, scope, sub).await?;
+        revoke_keys(&mut tx, scope, sub, self.0.now()).await?;
         tx.commit().await
     }
 
@@ -287,6 +288,18 @@ async fn touch_keys(tx: &mut Tx, tenant: &impl Tenant, sub: &Subject) -> StoreRe
     sqlx::query("UPDATE api_keys SET generation = $3 WHERE tenant_id = $1 AND sub = $2")
         .bind(tenant.org().as_str())
         .bind(sub.as_str())
+        .bind(generation)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+async fn revoke_keys(tx: &mut Tx, tenant: &impl Tenant, sub: &Subject, now: Timestamp) -> StoreResult<()> {
+    let generation = bump(tx, Topic::Keys).await?;
+    sqlx::query("UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3), generation = $4 WHERE tenant_id = $1 AND sub = $2")
+        .bind(tenant.org().as_str())
+        .bind(sub.as_str())
+        .bind(now.as_micros())
         .bind(generation)
         .execute(tx.connection())
         .await?;

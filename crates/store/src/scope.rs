@@ -48,11 +48,17 @@ pub struct Scope(Arc<ScopeFacts>);
 struct ScopeFacts {
     org: OrgId,
     principal: Principal,
+    actor: Box<str>,
 }
 
 impl Scope {
     pub(crate) fn new(org: OrgId, principal: Principal) -> Self {
-        Self(Arc::new(ScopeFacts { org, principal }))
+        let actor = match &principal.sub {
+            Some(sub) => sub.as_str().into(),
+            // No person is called so: nobody writes under another's name.
+            None => format!("agent:{}", principal.agent_id).into(),
+        };
+        Self(Arc::new(ScopeFacts { org, principal, actor }))
     }
 
     /// The organisation; every row read or written through this scope belongs to it.
@@ -162,7 +168,7 @@ impl Tenant for Scope {
     }
 
     fn actor(&self) -> &str {
-        self.0.principal.sub.as_ref().map_or(self.0.principal.agent_id.as_str(), Subject::as_str)
+        &self.0.actor
     }
 }
 

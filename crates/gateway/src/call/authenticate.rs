@@ -54,12 +54,10 @@ pub(crate) struct Presented<'r> {
 /// HTTP: exactly one credential in `Authorization`, an API key, a token of a configured issuer, or the only agent's token; with
 /// `auth: none` (loopback only) the configured agent.
 pub(crate) async fn http(gateway: &Gateway, presented: Presented<'_>) -> Result<Arc<Caller>, HttpFault> {
-    let found = match (credential(gateway, presented).await, presented.org) {
-        (Ok(caller), Some(org)) => Box::pin(within(gateway, &caller, org)).await,
-        (found, _) => found,
-    };
+    let found = credential(gateway, presented).await;
     found.map_err(|fault| match gateway.tokens() {
-        Some(tokens) => fault.pointing_to(tokens.resource(), presented.server),
+        // A token for the whole gateway is good at every address of an organisation.
+        Some(tokens) => fault.pointing_to(tokens.resource(), presented.server.filter(|_| presented.org.is_none())),
         None => fault,
     })
 }
@@ -70,11 +68,15 @@ pub(crate) async fn within(gateway: &Gateway, caller: &Arc<Caller>, org: &str) -
     if caller.scope.org().as_str() == org {
         return Ok(caller.clone());
     }
-    let unknown = || HttpFault::new(http::StatusCode::NOT_FOUND, "no organisation of this name", "name one of yours, or none");
-    let verified = caller.token.as_ref().ok_or_else(unknown)?;
-    let org = verified.orgs.get(org).ok_or_else(unknown)?;
+    let verified = caller.token.as_ref().ok_or_else(unknown_org)?;
     let states = gateway.keyring().agent_states(gateway.now());
     let states = states.map_err(|_| HttpFault::unavailable("agents cannot be checked at the moment"))?;
+    elsewhere(gateway, verified, org, states).await
+}
+
+/// Somebody in the organisation of his token that is called `org`.
+async fn elsewhere(gateway: &Gateway, verified: &Arc<Verified>, org: &str, states: i64) -> Result<Arc<Caller>, HttpFault> {
+    let org = verified.orgs.get(org).ok_or_else(unknown_org)?;
     match gateway.callers().elsewhere(&verified.fingerprint, org, states) {
         Some(caller) => Ok(caller),
         None => admit(gateway, verified, Some(org), states).await,
@@ -89,12 +91,22 @@ async fn credential(gateway: &Gateway, presented: Presented<'_>) -> Result<Arc<C
         (None, None, tokens) => {
             let token = bearer(presented.headers)?;
             match tokens {
-                Some(tokens) if !token.starts_with(KEY_PREFIX) => return by_token(gateway, tokens, token, presented.server).await,
+                Some(tokens) if !token.starts_with(KEY_PREFIX) => {
+                    return by_token(gateway, tokens, token, (presented.org, presented.server)).await;
+                }
                 _ => by_key(gateway, token).await?,
             }
         }
     };
+    if presented.org.is_some_and(|org| org != scope.org().as_str()) {
+        return Err(unknown_org());
+    }
     caller(gateway, scope).await.map_err(HttpFault::unavailable)
+}
+
+/// Of an organisation that is not the caller's the same is said as of one that does not exist.
+fn unknown_org() -> HttpFault {
+    HttpFault::new(http::StatusCode::NOT_FOUND, "no organisation of this name", "name one of yours, or none")
 }
 
 /// A query stands in histories and logs of others, so a credential in it is refused even when it is a good one (RFC 9700 section 4.3.2).
@@ -115,13 +127,14 @@ pub(crate) async fn manager(gateway: &Gateway, headers: &HeaderMap, (path, query
     none_in_query(query)?;
     let token = bearer(headers)?;
     let Some(tokens) = gateway.tokens().filter(|_| !token.starts_with(KEY_PREFIX)) else { return by_key(gateway, token).await };
-    let caller = by_token(gateway, tokens, token, None).await.map_err(|fault| fault.pointing_to(tokens.resource(), None))?;
     let org = path.strip_prefix("/v1/orgs/").and_then(|rest| rest.split('/').next());
-    // Whoever names an organisation that is not his hears the same as of one that does not exist, from the operation.
-    match org.filter(|org| caller.token.as_ref().is_some_and(|token| token.orgs.get(org).is_some())) {
-        Some(org) => within(gateway, &caller, org).await.map(|caller| caller.scope.clone()),
-        None => Ok(caller.scope.clone()),
-    }
+    let pointing = |fault: HttpFault| fault.pointing_to(tokens.resource(), None);
+    let caller = match by_token(gateway, tokens, token, (org, None)).await {
+        // Whoever names an organisation that is not his hears of it from the operation, which says the same of one that does not exist.
+        Err(fault) if fault.status() == http::StatusCode::NOT_FOUND => by_token(gateway, tokens, token, (None, None)).await,
+        caller => caller,
+    };
+    caller.map(|caller| caller.scope.clone()).map_err(pointing)
 }
 
 /// stdio: the identity comes from the launch configuration.
@@ -219,7 +232,12 @@ async fn by_key(gateway: &Gateway, token: &str) -> Result<Scope, HttpFault> {
 
 /// A token of an issuer. One that was verified a moment ago, of an agent that nothing has happened to since, costs a digest and two
 /// look-ups.
-async fn by_token(gateway: &Gateway, tokens: &Tokens, token: &str, server: Option<&str>) -> Result<Arc<Caller>, HttpFault> {
+async fn by_token(
+    gateway: &Gateway,
+    tokens: &Tokens,
+    token: &str,
+    (org, server): (Option<&str>, Option<&str>),
+) -> Result<Arc<Caller>, HttpFault> {
     let fingerprint = Fingerprint::of(token);
     let (verified, states) = match (tokens.known(&fingerprint, gateway.now()), gateway.keyring().agent_states(gateway.now())) {
         (Some(verified), Ok(states)) => (verified, states),
@@ -227,6 +245,9 @@ async fn by_token(gateway: &Gateway, tokens: &Tokens, token: &str, server: Optio
     };
     if !verified.reach.covers(server) {
         return Err(refused(Reason::EndpointWrong, fingerprint));
+    }
+    if let Some(org) = org.filter(|org| *org != verified.orgs.home.as_str()) {
+        return Box::pin(elsewhere(gateway, &verified, org, states)).await;
     }
     match gateway.callers().of_token(&fingerprint, states) {
         Some(caller) => Ok(caller),
@@ -255,11 +276,13 @@ async fn admit(gateway: &Gateway, verified: &Arc<Verified>, chosen: Option<&OrgI
     if !gateway.agents().has_type(&verified.agent_type) {
         return Err(refused(Reason::AgentTypeUnknown, verified.fingerprint));
     }
+    let at_home = chosen.is_none_or(|chosen| *chosen == verified.orgs.home);
     let claims = TokenClaims {
         client_id: verified.client_id.as_deref().map(Into::into),
-        role: verified.role,
+        // A token does not say of which of its organisations it speaks: what somebody is at home he is nowhere else by that.
+        role: verified.role.filter(|_| at_home),
         // A name that no group of ours can have is no group of ours.
-        groups: verified.groups.iter().filter_map(|group| GroupId::parse(group).ok()).collect(),
+        groups: verified.groups.iter().filter(|_| at_home).filter_map(|group| GroupId::parse(group).ok()).collect(),
     };
     let who = Identity {
         sub: Some(verified.subject.clone()),

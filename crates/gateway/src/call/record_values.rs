@@ -272,7 +272,7 @@ impl<'s> Line<'s> {
             trace_id: story.trace_id.as_deref().map(Into::into),
             args: self.readable_args().map(|text| mask.clean_text(&text).into_owned()),
             result_bytes: status.result_bytes().map(|bytes| bytes as u64),
-            client_id: client(story).map(str::to_owned),
+            client_id: client(story).map(str::to_owned).or_else(|| story.caller.scope().principal().key_id.map(|key| key.to_string())),
             note: story.hits.last().map(|hit| hit.event.into()),
             ..row
         }

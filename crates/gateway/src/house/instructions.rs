@@ -3,7 +3,7 @@
 use bailiwick_model::instruction::{DocKind, DocOwner, DocSlug, HouseRules, NewInstruction, Reason, tool_references};
 use bailiwick_model::{Code, GroupId, Role, Standing};
 use bailiwick_modules::ToolOutput;
-use bailiwick_store::{Instruction, InstructionEntry, InstructionPut};
+use bailiwick_store::{INSTRUCTION_LAYERS_MAX, Instruction, InstructionEntry, InstructionPut};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -119,12 +119,15 @@ pub(super) async fn set(gateway: &Gateway, story: &Story, standing: &Standing) -
             require(standing, HouseTool::SetInstruction.required())?;
             DocOwner::Org
         }
-        Some(group) => owned_group(standing, group)?,
+        Some(group) => owned_group(gateway, story, standing, group).await?,
     };
-    let new = NewInstruction { kind, slug, title, description, body, ..NewInstruction::default() };
+    // The tool of the original knows no frontmatter; what stands there stays.
+    let before = find(gateway, story, &owner, (&kind, &slug), None).await?;
+    let frontmatter = before.map(|before| before.frontmatter).unwrap_or_default();
+    let new = NewInstruction { kind, slug, title, description, body, frontmatter };
     let none = HouseRules::default();
     let rules = gateway.house().instructions().map_or(&none, |config| &config.rules);
-    let vetted = new.vet(rules).map_err(|reasons| not_accepted(&reasons))?;
+    let vetted = new.vet(rules).map_err(|reasons| not_accepted(&reasons, standing))?;
     let written = gateway.house().contents.put(story.caller.scope(), &owner, &vetted, expected_version).await;
     let version = match written.map_err(|error| refused(&error))? {
         InstructionPut::Saved(saved) => saved.version,
@@ -138,17 +141,22 @@ pub(super) async fn set(gateway: &Gateway, story: &Story, standing: &Standing) -
     output(&result)
 }
 
-fn owned_group(standing: &Standing, group: &str) -> Result<DocOwner, Refusal> {
-    match GroupId::parse(group) {
-        Ok(group) if standing.administers(&group) => Ok(DocOwner::Group(group)),
-        _ => Err(forbidden(standing, Role::GroupAdmin)),
+/// The group that the caller may write for. Who administers the organisation may for every group that there is.
+async fn owned_group(gateway: &Gateway, story: &Story, standing: &Standing, group: &str) -> Result<DocOwner, Refusal> {
+    let Some(group) = GroupId::parse(group).ok().filter(|group| standing.administers(group)) else {
+        return Err(forbidden(standing, Role::GroupAdmin));
+    };
+    let own = standing.groups.iter().any(|(known, _)| *known == group);
+    if own || gateway.store().groups().get(story.caller.scope(), &group).await.is_ok() {
+        return Ok(DocOwner::Group(group));
     }
+    Err(Refusal::new(Code::NotFound, format!("there is no group `{group}`"), "write for one of the organisation's groups"))
 }
 
 /// Whose texts the caller reads: the organisation's first, then those of his groups.
 pub(super) fn layers(standing: &Standing) -> Vec<DocOwner> {
     let groups = standing.groups.iter().map(|(group, _)| DocOwner::Group(group.clone()));
-    std::iter::once(DocOwner::Org).chain(groups).collect()
+    std::iter::once(DocOwner::Org).chain(groups).take(INSTRUCTION_LAYERS_MAX).collect()
 }
 
 fn group(owner: &DocOwner) -> Option<&str> {
@@ -173,12 +181,16 @@ async fn find(
     gateway.house().contents.get(story.caller.scope(), owner, &kind, &slug, version).await.map_err(|error| refused(&error))
 }
 
-/// Every reason at once, as the original joins them.
-fn not_accepted(reasons: &[Reason]) -> Refusal {
-    // Who gets here is an administrator, and may read which name it was.
-    let told: Vec<String> = reasons.iter().map(Reason::line_for_admin).collect();
-    let details: Vec<Value> =
-        reasons.iter().map(|reason| json!({"rule": reason.rule.as_str(), "field": reason.field, "detail": reason.detail})).collect();
+/// Every reason at once, as the original joins them. The list of names is confidential: which one it was stands in the details alone, which
+/// are on no record, and only for administrators of the organisation.
+fn not_accepted(reasons: &[Reason], standing: &Standing) -> Refusal {
+    let told: Vec<String> = reasons.iter().map(Reason::line).collect();
+    let detail = |reason: &Reason| {
+        let named = reason.term.as_ref().filter(|_| standing.is(Role::OrgAdmin));
+        let detail = named.map_or_else(|| reason.detail.clone(), |term| format!("contains the forbidden name `{term}`"));
+        json!({"rule": reason.rule.as_str(), "field": reason.field, "detail": detail})
+    };
+    let details: Vec<Value> = reasons.iter().map(detail).collect();
     Refusal::new(Code::InstructionRefused, format!("not written: {}", told.join(" ; ")), "correct the text and write it again")
         .with_details(json!({"reasons": details}))
 }

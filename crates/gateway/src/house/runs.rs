@@ -1,7 +1,7 @@
 //! `run_start` and `run_finish` (governance 3).
 
 use bailiwick_model::instruction::DocSlug;
-use bailiwick_model::run::{Outcome, RunLabel, RunNote};
+use bailiwick_model::run::{Outcome, RunLabel, RunNote, RunSource};
 use bailiwick_model::{Code, Role, RunId, Standing};
 use bailiwick_modules::ToolOutput;
 use bailiwick_store::{FINISH_REASON_CHARS_MAX, Finisher, NewRun, RunStart};
@@ -43,7 +43,7 @@ pub(super) async fn start(gateway: &Gateway, story: &mut Story, standing: &Stand
     let new = NewRun { label, doctrine: slug.as_ref(), layers: &layers };
     let started = runs(gateway).start(story.caller.scope(), &owner, whereabouts(story), &new).await;
     let RunStart::Started { run_id, frozen, .. } = started.map_err(|error| refused(&error))? else { return Err(unknown()) };
-    story.run = Some(run_id.clone());
+    (story.run, story.run_source) = (Some(run_id.clone()), Some(RunSource::Explicit));
     let version = frozen.map(|frozen| frozen.version);
     output(&json!({"run_id": run_id, "label": shown, "doctrine": doctrine, "doctrine_version": version}))
 }
@@ -68,7 +68,7 @@ pub(super) async fn finish(gateway: &Gateway, story: &mut Story, standing: &Stan
                 was_open = runs(gateway).finish(scope, by, &id, outcome, note.as_ref()).await.map_err(|error| refused(&error))?.was_open;
             }
             if was_open {
-                story.run = Some(id);
+                (story.run, story.run_source) = (Some(id), Some(RunSource::Explicit));
             }
             was_open
         }

@@ -28,7 +28,7 @@ pub async fn list(
 /// Gives feedback; for every member. A person speaks for himself, a key without a person for its agent.
 ///
 /// # Errors
-/// `limit_exceeded` when the organisation has as much as it may.
+/// `invalid_argument` when the organisation, or who gives it, has as much as is kept.
 pub async fn give(ops: &Operations, acting: &Acting, org: &OrgId, new: &NewFeedback) -> Done<Feedback> {
     const OPERATION: &str = "feedback give";
     let admin = ops.admin(acting, org, Required::Member, OPERATION).await?;
@@ -46,7 +46,7 @@ pub async fn give(ops: &Operations, acting: &Acting, org: &OrgId, new: &NewFeedb
         let id = feedback.put(admin.scope(), new, &stamp).await?;
         feedback.get(admin.scope(), id).await
     };
-    let deed = Deed::new(EventKind::Config, OPERATION, new.target());
+    let deed = Deed::new(EventKind::Config, OPERATION, new.signal().as_str());
     ops.record(admin.author(), deed, effect).await?.ok_or_else(|| Fault::not_found("the feedback"))
 }
 

@@ -3,13 +3,15 @@
 use bailiwick_model::instruction::{Reason, tool_references};
 use bailiwick_model::{Code, DocKind, DocOwner, DocSlug, NewInstruction, OrgId};
 use bailiwick_store::event::EventKind;
-use bailiwick_store::{DocName, Instruction, InstructionEntry, InstructionPut, InstructionRevert, Revision, StoreError, StoreErrorKind};
+use bailiwick_store::{
+    DocName, Instruction, InstructionEntry, InstructionPut, InstructionRevert, OrgScope, Revision, StoreError, StoreErrorKind,
+};
 
 use super::fault::{Done, Fault, Wrong};
 use super::{Acting, Deed, Operations, Required};
 
 /// Instructions that one check looks through.
-pub const CHECKED_MAX: usize = 10_000;
+pub const CHECKED_MAX: usize = 2_000;
 /// Instructions that one page of a check loads.
 const CHECKED_AT_ONCE: u32 = 100;
 
@@ -31,6 +33,15 @@ pub struct Broken {
     pub unresolved_tools: Vec<String>,
 }
 
+/// What a check has found.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// In the order of the lists: the organisation's texts, then those of each group.
+    pub broken: Vec<Broken>,
+    /// Whether all texts were looked at; at most [`CHECKED_MAX`] are.
+    pub complete: bool,
+}
+
 /// One page of the newest versions of `owner`'s texts by kind and slug; for who may read them.
 ///
 /// # Errors
@@ -43,6 +54,7 @@ pub async fn list(
     (after, limit): (Option<(DocKind, DocSlug)>, u32),
 ) -> Done<Vec<InstructionEntry>> {
     let reader = ops.reader(acting, org, reading(owner), "instruction list").await?;
+    check_group(ops, reader.scope(), owner).await?;
     let after = after.as_ref().map(|(kind, slug)| (owner, kind, slug));
     Ok(ops.store().instructions().list(reader.scope(), std::slice::from_ref(owner), kind, after, limit).await?)
 }
@@ -96,6 +108,7 @@ pub async fn put(
 ) -> Done<Written> {
     const OPERATION: &str = "instruction set";
     let admin = ops.admin(acting, org, writing(owner), OPERATION).await?;
+    check_group(ops, admin.scope(), owner).await?;
     let vetted = new.vet(ops.rules()).map_err(|reasons| refused(&reasons))?;
     let instructions = ops.store().instructions();
     let effect = async {
@@ -152,41 +165,53 @@ pub async fn delete(ops: &Operations, acting: &Acting, org: &OrgId, name: DocNam
     ops.record(admin.author(), Deed::new(EventKind::Config, OPERATION, &subject(name)), effect).await
 }
 
-/// The texts of the organisation and of its groups that name tools which nobody has, at most [`CHECKED_MAX`] looked at; for
-/// administrators of the organisation. `None` where no tools are known at this moment.
+/// The texts of the organisation and of its groups that name tools which nobody has; for administrators of the organisation. `None`
+/// where no tools are known at this moment.
 ///
 /// # Errors
 /// `not_found`, `forbidden`.
-pub async fn check(ops: &Operations, acting: &Acting, org: &OrgId) -> Done<Option<Vec<Broken>>> {
+pub async fn check(ops: &Operations, acting: &Acting, org: &OrgId) -> Done<Option<Check>> {
     let reader = ops.reader(acting, org, Required::OrgAdmin, "instruction check").await?;
-    let mut broken = Vec::new();
+    let (mut found, mut looked_at) = (Check { broken: Vec::new(), complete: true }, 0);
     for owner in owners(ops, reader.scope()).await? {
         let mut after: Option<InstructionEntry> = None;
         loop {
-            let entries = {
-                let place = after.as_ref().map(InstructionEntry::name);
-                ops.store().instructions().list(reader.scope(), std::slice::from_ref(&owner), None, place, CHECKED_AT_ONCE).await?
-            };
-            after = entries.last().cloned();
+            let place = after.as_ref().map(InstructionEntry::name);
+            let one = std::slice::from_ref(&owner);
+            let entries = ops.store().instructions().list(reader.scope(), one, None, place, CHECKED_AT_ONCE).await?;
+            let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
-                let Some(found) = ops.store().instructions().latest(reader.scope(), &owner, &entry.kind, &entry.slug).await? else {
-                    continue;
-                };
-                let Some(unresolved_tools) = unresolved(ops, acting, org, &found.body).await else { return Ok(None) };
-                if !unresolved_tools.is_empty() {
-                    broken.push(Broken { entry, unresolved_tools });
+                looked_at += 1;
+                if looked_at > CHECKED_MAX {
+                    return Ok(Some(Check { complete: false, ..found }));
+                }
+                match broken(ops, (acting, org), reader.scope(), entry).await? {
+                    Some(one) => found.broken.extend(one),
+                    None => return Ok(None),
                 }
             }
-            if after.is_none() || broken.len() >= CHECKED_MAX {
-                break;
-            }
+            after = Some(last);
         }
     }
-    Ok(Some(broken))
+    Ok(Some(found))
+}
+
+/// `None` where no tools are known; nothing inside for a text that names none in vain.
+async fn broken(
+    ops: &Operations,
+    (acting, org): (&Acting, &OrgId),
+    scope: &OrgScope,
+    entry: InstructionEntry,
+) -> Done<Option<Option<Broken>>> {
+    let (owner, kind, slug) = entry.name();
+    // It may have been deleted in between.
+    let Some(text) = ops.store().instructions().latest(scope, owner, kind, slug).await? else { return Ok(Some(None)) };
+    let Some(unresolved_tools) = unresolved(ops, (acting, true), org, &text.body).await else { return Ok(None) };
+    Ok(Some((!unresolved_tools.is_empty()).then_some(Broken { entry, unresolved_tools })))
 }
 
 /// The organisation, then its groups.
-async fn owners(ops: &Operations, scope: &bailiwick_store::OrgScope) -> Done<Vec<DocOwner>> {
+async fn owners(ops: &Operations, scope: &OrgScope) -> Done<Vec<DocOwner>> {
     let mut owners = vec![DocOwner::Org];
     let mut after = String::new();
     loop {
@@ -208,16 +233,18 @@ async fn written(
 ) -> Done<Written> {
     let found = ops.store().instructions().get_version(admin.scope(), owner, kind, slug, version).await?;
     let instruction = found.ok_or_else(not_found)?;
-    let unresolved_tools = unresolved(ops, acting, org, &instruction.body).await;
+    let everybodys = matches!(owner, DocOwner::Org) || admin.is_platform();
+    let unresolved_tools = unresolved(ops, (acting, everybodys), org, &instruction.body).await;
     Ok(Written { instruction, unresolved_tools })
 }
 
-async fn unresolved(ops: &Operations, acting: &Acting, org: &OrgId, body: &str) -> Option<Vec<String>> {
+/// Whether `everybodys` tools are asked for, which only administrators of the organisation may, or the caller's own.
+async fn unresolved(ops: &Operations, (acting, everybodys): (&Acting, bool), org: &OrgId, body: &str) -> Option<Vec<String>> {
     let names = tool_references(body).names;
     if names.is_empty() {
         return Some(names);
     }
-    ops.tools()?.missing(org, acting.scope(), names).await
+    ops.tools()?.missing(org, acting.scope(), everybodys, names).await
 }
 
 /// Everybody reads what is the organisation's, and those of a group what is the group's.
@@ -241,6 +268,14 @@ fn subject((owner, kind, slug): DocName<'_>) -> String {
     match owner {
         DocOwner::Org => format!("{kind}/{slug}"),
         owner => format!("{}:{kind}/{slug}", owner.id()),
+    }
+}
+
+/// A name that no group has is a mistake, not an empty list.
+async fn check_group(ops: &Operations, scope: &OrgScope, owner: &DocOwner) -> Done<()> {
+    match owner {
+        DocOwner::Group(group) => Ok(ops.store().groups().get(scope, group).await.map(drop)?),
+        DocOwner::Org | DocOwner::User(_) => Ok(()),
     }
 }
 

@@ -115,13 +115,8 @@ impl Operations {
 
     /// Records a refusal, unless there were too many in this second. The answer does not wait for it.
     pub(super) fn note_refusal(&self, scope: &Scope, operation: &'static str) -> Option<EventId> {
-        let at = Instant::now();
-        {
-            let mut window = self.0.refusals.lock();
-            if window.wait(at).is_some() {
-                return None;
-            }
-            window.count(at);
+        if !self.counts_refusal(scope.org(), Instant::now()) {
+            return None;
         }
         let (event, now) = (EventId::fresh(self.now(), self.random()), self.now());
         let author = Author { actor: Actor::Agent(scope.clone()), name: bailiwick_store::Tenant::actor(scope).into(), local: false };

@@ -40,8 +40,8 @@ impl Operations {
             Claim::Done { status, response: Some(response) } => Ok(Turn::Again { status, response }),
             Claim::Done { response: None, .. } => Err(Fault::new(
                 Code::Conflict,
-                "this request was answered, and its answer held a secret that is shown only once",
-                "if the answer was lost, revoke what it made and send the request under another `Idempotency-Key`",
+                "this request was done; its answer is not kept, for it held a secret or was long",
+                "look at what it made; if a secret was lost, revoke it and send the request under another `Idempotency-Key`",
             )),
             Claim::Other => Err(Fault::new(
                 Code::IdempotencyMismatch,

@@ -2,7 +2,7 @@
 
 use bailiwick_model::{OrgId, Outcome, RunId, RunNote, Timestamp};
 use bailiwick_store::event::EventKind;
-use bailiwick_store::{Finisher, Run, RunFilter};
+use bailiwick_store::{Finisher, Run, RunFilter, StoreError, StoreErrorKind};
 
 use super::fault::{Done, Fault};
 use super::{Acting, Deed, Operations, Required};
@@ -20,7 +20,7 @@ pub async fn list(
 ) -> Done<Vec<Run>> {
     let reader = ops.reader(acting, org, Required::OrgAdmin, "run-log list").await?;
     let before = before.as_ref().map(|(at, id)| (*at, id));
-    Ok(ops.store().runs().list(reader.scope(), filter, before, limit).await?)
+    Ok(ops.runs().list(reader.scope(), filter, before, limit).await?)
 }
 
 /// One run; for administrators of the organisation.
@@ -29,7 +29,7 @@ pub async fn list(
 /// `not_found`, `forbidden`.
 pub async fn get(ops: &Operations, acting: &Acting, org: &OrgId, id: &RunId) -> Done<Run> {
     let reader = ops.reader(acting, org, Required::OrgAdmin, "run-log show").await?;
-    ops.store().runs().get(reader.scope(), id).await?.ok_or_else(|| Fault::not_found("the run"))
+    ops.runs().get(reader.scope(), id).await?.ok_or_else(|| Fault::not_found("the run"))
 }
 
 /// Ends somebody's run, saying why; for administrators of the organisation. The runs nested in it stay open.
@@ -45,17 +45,15 @@ pub async fn finish(
 ) -> Done<Run> {
     const OPERATION: &str = "run-log finish";
     let admin = ops.admin(acting, org, Required::OrgAdmin, OPERATION).await?;
-    // What is known before is said before: only what can still happen is recorded as an intent.
-    let run = ops.store().runs().get(admin.scope(), id).await?.ok_or_else(|| Fault::not_found("the run"))?;
-    if run.outcome.is_some() {
-        return Err(ended());
-    }
     let deed = Deed::new(EventKind::Config, OPERATION, id.as_str()).because(reason);
-    let runs = ops.store().runs();
-    let effect = runs.finish(admin.scope(), Finisher::Admin { reason }, id, outcome, note);
-    ops.record(admin.author(), deed, effect).await?.run.ok_or_else(ended)
-}
-
-fn ended() -> Fault {
-    Fault::new(bailiwick_model::Code::Conflict, "the run has ended already", "look at how it ended")
+    let runs = ops.runs();
+    let effect = async {
+        let ended = runs.finish(admin.scope(), Finisher::Admin { reason }, id, outcome, note).await?;
+        match (ended.run, runs.get(admin.scope(), id).await?) {
+            (Some(run), _) => Ok(run),
+            (None, Some(_)) => Err(StoreError::new(StoreErrorKind::Conflict, "the run has ended already", "look at how it ended")),
+            (None, None) => Err(StoreError::new(StoreErrorKind::NotFound, "the run does not exist", "list the runs and check the id")),
+        }
+    };
+    ops.record(admin.author(), deed, effect).await
 }

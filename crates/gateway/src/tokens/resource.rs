@@ -78,8 +78,10 @@ impl Resource {
             "" => Some(self.describe(None)),
             rest => {
                 // A token for the gateway serves at the endpoint of each organisation.
-                if rest.strip_prefix("/orgs/").is_some_and(|org| OrgId::parse(org).is_ok()) {
-                    return Some(self.describe(None));
+                if let Some(rest) = rest.strip_prefix("/orgs/") {
+                    let (org, server) = rest.split_once("/servers/").map_or((rest, None), |(org, server)| (org, Some(server)));
+                    let fits = OrgId::parse(org).is_ok() && server.is_none_or(|server| ServerName::parse(server).is_ok());
+                    return fits.then(|| self.describe(None));
                 }
                 let server = rest.strip_prefix("/servers/")?;
                 ServerName::parse(server).ok().map(|_| self.describe(Some(server)))

@@ -43,6 +43,13 @@ pub(super) fn check(field: &Field<'_>, reasons: &mut Reasons) {
     }
 }
 
+/// Whether a text holds what its reader does not see: control characters other than line ends and tabs, directions, and characters
+/// without visible effect where they stand.
+#[must_use]
+pub fn hides(text: &str) -> bool {
+    [Rule::ControlCharacter, Rule::BidiCharacter, Rule::HiddenCharacter].into_iter().any(|rule| Places::of(text, rule).count > 0)
+}
+
 struct Places {
     first: Option<(char, usize, usize)>,
     count: usize,

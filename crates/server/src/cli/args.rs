@@ -20,7 +20,7 @@ pub(crate) use things::{AgentCommand, KeyCommand, OrgCommand, OwnerArgs, SecretC
 /// A gateway and control plane for MCP: every agent gets its own tools, resources and credentials, and everything it did is on a
 /// ledger that can be proven unaltered.
 #[derive(Debug, Parser)]
-#[command(name = "bailiwick", version, max_term_width = 110, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(name = "bailiwick", version, max_term_width = 110, arg_required_else_help = true)]
 #[command(after_help = "New here? `bailiwick demo --once` shows in a few seconds what this does.")]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -108,7 +108,8 @@ impl Context {
             Work::Changes => Some(app::open_ledger(settings, &store, &self.clock, &self.random).await?),
         };
         let rules = settings.config.instructions.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
-        Ok(Desk::here(Here { store, scope, ledger, home: settings.config.org.clone(), rules }, &self.clock, &self.random))
+        let idle = settings.config.runs.unwrap_or_default().idle;
+        Ok(Desk::here(Here { store, scope, ledger, home: settings.config.org.clone(), rules, idle }, &self.clock, &self.random))
     }
 
     /// Who is written down as the author of a change.

@@ -2,6 +2,7 @@
 //! same operations and give the same shapes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_gateway::operations::fault::Done;
 use bailiwick_gateway::operations::{Acting, Deed, Fault, Operations, OperationsSetup};
@@ -42,6 +43,8 @@ pub(crate) struct Here {
     pub(crate) home: OrgId,
     /// What its instructions must not say.
     pub(crate) rules: HouseRules,
+    /// How long its implicit runs last without news.
+    pub(crate) idle: Duration,
 }
 
 pub(crate) struct Local {
@@ -56,6 +59,7 @@ impl Desk {
             store: here.store.clone(),
             ledger: here.ledger.clone(),
             rules: here.rules.clone(),
+            idle: here.idle,
             // Which tools agents have is known where they are served.
             tools: None,
             clock: Arc::clone(clock),

@@ -3,8 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use bailiwick_model::GroupId;
 use bailiwick_model::instruction::BODY_BYTES_MAX;
-use serde_json::Map;
 
 use super::args::{Form, InstructionCommand, Which, Whose};
 use super::context::Context;
@@ -12,8 +12,8 @@ use super::desk::{Desk, Work};
 use super::output;
 use crate::exit::{Exit, Failure};
 use crate::http::api::instruction::{
-    BackTo, CheckInstructions, DeleteInstruction, HistoryQuery, InstructionPath, InstructionQuery, InstructionText, ListInstructions,
-    ListVersions, PutInstruction, RevertInstruction, ShowInstruction, VersionQuery, WhoseQuery, WrittenInstruction,
+    BackTo, CheckInstructions, DeleteInstruction, HistoryQuery, Instruction, InstructionPath, InstructionQuery, InstructionText,
+    ListInstructions, ListVersions, PutInstruction, RevertInstruction, ShowInstruction, VersionQuery, WhoseQuery, WrittenInstruction,
 };
 use crate::http::api::operation::{Ask, Nothing};
 use crate::http::api::org::OrgPath;
@@ -50,9 +50,18 @@ async fn act(form: Form, desk: &Desk, command: InstructionCommand) -> Result<(),
             }
         }
         InstructionCommand::Set { which, file, title, description, expected_version } => {
-            let body = InstructionText { body: text(&file)?, title, description, frontmatter: Map::new() };
-            let query = WhoseQuery { group: which.whose.group.clone() };
-            let ask = Ask { path: path(desk, which).await?, query, body, expected: expected_version.map(i64::from) };
+            let group = which.whose.group.clone();
+            let (body, path) = (text(&file)?, path(desk, which).await?);
+            let before = present(desk, path.clone(), group.clone()).await?;
+            let (known, line) = before.map(|before| (before.frontmatter, before.line)).unzip();
+            let (old_title, old_description) = line.map(|line| (line.title, line.description)).unwrap_or_default();
+            let body = InstructionText {
+                body,
+                title: title.unwrap_or(old_title),
+                description: description.unwrap_or(old_description),
+                frontmatter: known.unwrap_or_default(),
+            };
+            let ask = Ask { path, query: WhoseQuery { group }, body, expected: expected_version.map(i64::from) };
             written(form, &desk.send::<PutInstruction>(ask).await?)
         }
         InstructionCommand::History { which } => {
@@ -80,12 +89,25 @@ async fn act(form: Form, desk: &Desk, command: InstructionCommand) -> Result<(),
                 let failure = Failure::new(Exit::Unavailable, "no agent's tools are known here, so nothing was checked");
                 return Err(failure.hint("ask a running gateway with `--server`, after an agent has called"));
             }
+            if !found.complete {
+                eprintln!("warning: there are more texts than one check looks at");
+            }
             output::print_rows(form, &found.broken, ["KIND", "SLUG", "GROUP", "VERSION", "NO SUCH TOOL"], |row| {
                 let group = row.line.group.as_ref().map_or("-".to_owned(), ToString::to_string);
                 let (kind, slug) = (row.line.kind.to_string(), row.line.slug.to_string());
                 [kind, slug, group, row.line.version.to_string(), row.unresolved_tools.join(", ")]
             })
         }
+    }
+}
+
+/// The newest version, if there is one.
+async fn present(desk: &Desk, path: InstructionPath, group: Option<GroupId>) -> Result<Option<Instruction>, Failure> {
+    let query = VersionQuery { group, version: None };
+    match desk.send::<ShowInstruction>(Ask { path, query, body: Nothing {}, expected: None }).await {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.exit() == Exit::NotFound => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 

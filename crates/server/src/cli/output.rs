@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::args::Form;
 use crate::exit::{Exit, Failure};
+use crate::http::api::text::is_hidden;
 
 /// Whether text for people may be coloured (`NO_COLOR`, `CLICOLOR_FORCE`, `TERM=dumb`, then: is it a terminal).
 pub(crate) fn color(environment: &BTreeMap<String, String>, terminal: bool) -> bool {
@@ -103,9 +104,9 @@ fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String {
     text
 }
 
-/// Control characters as escapes: stored text must not drive the operator's terminal.
+/// What is not seen as escapes: stored text must not drive the operator's terminal, nor read as something else.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars().flat_map(|c| if is_hidden(c) { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 /// Asks before something that cannot be undone.

@@ -118,9 +118,10 @@ impl Api {
         // Authentication comes before the path: who is unknown learns nothing from a 404.
         let admitted = self.gateway.admit(request).await?;
         let Found { route, path } = TABLE.find(uri.path(), admitted.method())?;
-        let _place = self.places.try_acquire().map_err(|_| busy())?;
         let (scope, headers) = (admitted.scope().clone(), admitted.headers().clone());
         let body = if route.has_body() { Some(admitted.read().await?) } else { refuse_body(&headers).map(|()| None)? };
+        // Only now: whoever sends slowly takes nobody's place.
+        let _place = self.places.try_acquire().map_err(|_| busy())?;
         let asked = Asked::decode(route, path, uri.query(), body.as_ref(), &headers)?;
         let name = named::read(route, &uri, &headers, body.as_ref())?;
         let acting = self.operations.caller(scope).await?;

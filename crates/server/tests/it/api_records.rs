@@ -67,6 +67,7 @@ fn a_group_has_texts_of_its_own_and_its_own_writers() {
     assert_eq!(put(&town, "group", &mine, "Of the group.").status, 200);
     assert_eq!(put(&town, "group", TONE, "Of all.").status, 403, "not the organisation's");
     assert_eq!(put(&town, "group", &format!("{TONE}?group=other"), "Of others.").status, 403);
+    assert_eq!(put(&town, "org_admin", &format!("{TONE}?group=nosuch"), "Of nobody.").status, 404, "a name that no group has");
     assert_eq!(town.ask("himself", "GET", &mine, None).json()["group"], "data", "bob is in it");
     let outside = town.ask("member", "GET", &mine, None);
     assert_eq!((outside.status, outside.code()), (403, "forbidden".into()), "mia is not");
@@ -155,4 +156,63 @@ fn feedback_of_agents_and_people_is_resolved_once() {
     let page = town.ask("org_admin", "GET", "/v1/orgs/acme/feedback?limit=1", None).json();
     let next = page["next_cursor"].as_str().unwrap();
     assert_eq!(listed(&format!("?limit=1&cursor={next}"))[0]["source"], "agent");
+}
+
+#[test]
+fn a_group_that_gets_the_id_of_another_does_not_get_its_texts() {
+    let town = Town::new(HOUSE);
+    let text = "/v1/orgs/acme/instructions/rule/plan?group=law";
+    let create = || town.ask("org_admin", "POST", "/v1/orgs/acme/groups", Some(&json!({"group": "law", "name": "Law"}))).status;
+    assert_eq!(create(), 201);
+    assert_eq!(put(&town, "org_admin", text, "Of the old group.").status, 200);
+    assert_eq!(town.ask("org_admin", "DELETE", "/v1/orgs/acme/groups/law", None).status, 204);
+    assert_eq!(create(), 201);
+    let join = json!({"role": "group_admin"});
+    assert_eq!(town.ask("org_admin", "PUT", "/v1/orgs/acme/groups/law/members/bob", Some(&join)).status, 200);
+    let status = |target: &str| town.ask("himself", "GET", target, None).status;
+    assert_eq!(status(text), 404);
+    assert_eq!(status(&format!("{text}&version=1")), 404, "nor by its number");
+    assert_eq!(status("/v1/orgs/acme/instructions/rule/plan/versions?group=law"), 404);
+    let back = town.ask("himself", "POST", "/v1/orgs/acme/instructions/rule/plan/revert?group=law", Some(&json!({"version": 1})));
+    assert_eq!(back.status, 404, "nor by bringing it back: {}", back.body);
+    let read = town.call("himself", "get_instruction", json!({"kind": "rule", "slug": "plan", "version": 1}));
+    assert_eq!(read["structuredContent"]["code"], "instruction_not_found", "{read}");
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_kept() {
+    let town = Town::new(HOUSE);
+    for hidden in ["a\u{200b}b", "\u{202e}evil", "tag\u{e0041}"] {
+        let body = json!({"signal": "gap", "kind": "other", "target": "x", "text": hidden});
+        assert_eq!(town.ask("himself", "POST", "/v1/orgs/acme/feedback", Some(&body)).status, 422, "{hidden:?}");
+        let run = town.call("agent", "run_start", json!({"label": hidden}));
+        assert_eq!(run["structuredContent"]["code"], "invalid_argument", "{run}");
+    }
+    let family = json!({"signal": "gap", "kind": "other", "target": "emoji", "text": "fine 👩\u{200d}👩\u{200d}👧"});
+    assert_eq!(town.ask("himself", "POST", "/v1/orgs/acme/feedback", Some(&family)).status, 201, "a joiner that is seen");
+}
+
+#[test]
+fn a_forbidden_name_is_told_to_administrators_of_the_organisation_alone() {
+    let town = Town::new(HOUSE);
+    let write = |who: &str, more: Value| {
+        let mut arguments = json!({"kind": "rule", "slug": "x", "body": "Ask Ann Example."});
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        town.call(who, "set_instruction", arguments)
+    };
+    let (group, org) = (write("group", json!({"group": "data"})), write("org_admin", json!({})));
+    assert_eq!(group["structuredContent"]["code"], "instruction_refused", "{group}");
+    assert!(!group.to_string().contains("Ann Example"), "{group}");
+    assert_eq!(org["structuredContent"]["details"]["reasons"][0]["detail"], "contains the forbidden name `Ann Example`");
+    assert!(!org["content"].to_string().contains("contains the forbidden name `Ann"), "what is said is recorded: {org}");
+}
+
+#[test]
+fn agents_do_not_write_under_the_names_of_members() {
+    let town = Town::new(HOUSE);
+    let made = town.app.command(&["key", "create", "--org", "acme", "--agent-id", "ann", "--agent-type", "reader"]);
+    let key = String::from_utf8(made.stdout).unwrap();
+    let body = json!({"signal": "gap", "kind": "other", "target": "x"});
+    let given = Ask::by(key.trim()).json(&body).send(&town.app, "POST", "/v1/orgs/acme/feedback").json();
+    assert_eq!((&given["sub"], &given["source"]), (&json!("agent:ann"), &json!("agent")), "{given}");
 }

@@ -23,6 +23,7 @@ pub(super) async fn latest(
     found.as_ref().map(|row| read(row, owner, kind, slug)).transpose()
 }
 
+/// One version. Those of a group that had the id before are not the present one's to read.
 pub(super) async fn revision(
     tx: &mut Tx,
     tenant: &impl Tenant,
@@ -32,7 +33,8 @@ pub(super) async fn revision(
     version: i64,
 ) -> StoreResult<Option<Instruction>> {
     let statement = "SELECT version, title, description, body, frontmatter, digest, set_by, created_at AS updated_at FROM content_revisions \
-         WHERE tenant_id = $1 AND owner_type = $2 AND owner_id = $3 AND kind = $4 AND slug = $5 AND version = $6";
+         WHERE tenant_id = $1 AND owner_type = $2 AND owner_id = $3 AND kind = $4 AND slug = $5 AND version = $6 \
+         AND created_at >= coalesce((SELECT g.created_at FROM groups g WHERE $2 = 'group' AND g.tenant_id = $1 AND g.group_id = $3), 0)";
     let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(owner.kind()).bind(owner.id());
     let found = query.bind(kind.as_str()).bind(slug.as_str()).bind(version).fetch_optional(tx.connection()).await?;
     found.as_ref().map(|row| read(row, owner, kind, slug)).transpose()
@@ -74,7 +76,8 @@ pub(super) async fn history(
 ) -> StoreResult<Vec<Revision>> {
     let statement = "SELECT version, title, description, digest, set_by, created_at FROM content_revisions \
                      WHERE tenant_id = $1 AND owner_type = $2 AND owner_id = $3 AND kind = $4 AND slug = $5 AND version > $6 \
-                     ORDER BY version LIMIT $7";
+                     AND created_at >= coalesce((SELECT g.created_at FROM groups g WHERE $2 = 'group' AND g.tenant_id = $1 \
+                     AND g.group_id = $3), 0) ORDER BY version LIMIT $7";
     let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(owner.kind()).bind(owner.id());
     let query = query.bind(kind.as_str()).bind(slug.as_str()).bind(page.0).bind(i64::from(page.1));
     query.fetch_all(tx.connection()).await?.iter().map(read_revision).collect()

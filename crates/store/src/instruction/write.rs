@@ -14,6 +14,9 @@ use crate::store::Tx;
 /// Live instructions one organisation may have, those of its groups included.
 pub const INSTRUCTIONS_PER_ORG_MAX: i64 = 10_000;
 
+/// Versions one instruction may have.
+pub const VERSIONS_PER_INSTRUCTION_MAX: i64 = 10_000;
+
 /// What a write has made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedInstruction {
@@ -194,6 +197,10 @@ async fn save(
 ) -> StoreResult<SavedInstruction> {
     if !current.live {
         check_room(&mut tx, tenant).await?;
+    }
+    if current.version >= VERSIONS_PER_INSTRUCTION_MAX {
+        let message = format!("the instruction has {VERSIONS_PER_INSTRUCTION_MAX} versions, as many as it may");
+        return Err(StoreError::invalid(message, "write it under another name"));
     }
     let version = current.version + 1;
     let saved = SavedInstruction { version, digest: skill_digest(&skill_text(target.slug, text, version)), updated_at: now };

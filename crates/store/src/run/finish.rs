@@ -1,5 +1,6 @@
 //! Ending runs.
 
+use bailiwick_model::instruction::hides;
 use bailiwick_model::{Outcome, RunId, RunNote, RunOwner};
 
 use super::{Run, Runs, row};
@@ -65,7 +66,7 @@ impl Runs<'_> {
 
 fn checked(reason: &str) -> StoreResult<&str> {
     let chars = reason.trim().chars().count();
-    if (1..=FINISH_REASON_CHARS_MAX).contains(&chars) && !reason.chars().any(char::is_control) {
+    if (1..=FINISH_REASON_CHARS_MAX).contains(&chars) && !reason.chars().any(char::is_control) && !hides(reason) {
         return Ok(reason.trim());
     }
     let message = "ending somebody else's run needs a reason of 1 to 500 characters without control characters";

@@ -19,6 +19,7 @@ fn naming(ask: Ask, org: &Value) -> Ask {
 #[tokio::test]
 async fn the_organisation_is_chosen_by_address_or_request_and_never_remembered() {
     let place = Place::build().await;
+    place.enlist("gamma", "person-2").await;
     let both = || of(json!(["beta", "elsewhere", "gamma"]));
     assert_eq!(place.scope(both()).await, "beta", "home");
     assert_eq!(place.scope(both().within("gamma")).await, "gamma");
@@ -28,6 +29,13 @@ async fn the_organisation_is_chosen_by_address_or_request_and_never_remembered()
     // What the request itself says comes last, so it counts; both are his.
     assert_eq!(place.scope(naming(both().within("gamma"), &json!("beta"))).await, "beta");
     assert_eq!(place.scope(of(json!(["gamma", "beta"]))).await, "gamma", "the first is home");
+    // What the token says of roles and groups it says of home: elsewhere somebody is what the organisation made him.
+    let boss = || {
+        Ask::from(Token::partner().claim("tenant", json!({"id": ["gamma", "beta"]})).claim("access", json!({"roles": ["gateway-admins"]})))
+    };
+    assert_eq!(place.scope(boss()).await, "gamma");
+    let abroad = place.scope(boss().within("beta")).await;
+    assert!(abroad.contains("forbidden"), "{abroad}");
     let agents = place.agents().await;
     assert!(agents.contains(&"beta/agent-2/build".into()) && agents.contains(&"gamma/agent-2/build".into()), "{agents:?}");
     place.close().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bailiwick_gateway::{Entrance, Gateway, LoadedManifest, Setup};
 use bailiwick_model::config::Config;
 use bailiwick_model::manifest::Manifest;
-use bailiwick_model::{AgentId, AgentType, OrgId, Subject, Timestamp};
+use bailiwick_model::{AgentId, AgentType, OrgId, Role, Subject, Timestamp};
 use bailiwick_modules::ModuleRegistry;
 use bailiwick_store::ledger::{Ledger, LedgerOptions, Place as LedgerPlace, SigningKey};
 use bailiwick_store::{DatabaseUrl, Keyring, Migrate, OpenOptions, RootKeySource, Store, TokenAgent, TokenClaims};
@@ -175,6 +175,13 @@ impl Place {
         self.disable("disabled", true).await;
         let beta = OrgId::parse("beta").unwrap();
         self.store.orgs().ensure(&platform, &beta).await.unwrap();
+    }
+
+    /// Makes somebody a plain member.
+    pub(crate) async fn enlist(&self, org: &str, sub: &str) {
+        let (platform, org) = (self.store.platform("test").unwrap(), OrgId::parse(org).unwrap());
+        self.store.orgs().ensure(&platform, &org).await.unwrap();
+        self.store.members().add(&platform.within(&org), &Subject::parse(sub).unwrap(), None, Role::Member).await.unwrap();
     }
 
     /// Of the organisation `delta`.

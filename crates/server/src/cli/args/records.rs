@@ -56,12 +56,12 @@ pub(crate) enum InstructionCommand {
         /// The text; `-` reads standard input
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
-        /// A line for people
-        #[arg(long, default_value = "", hide_default_value = true)]
-        title: String,
-        /// What it is for, so that agents can decide to load it
-        #[arg(long, default_value = "", hide_default_value = true)]
-        description: String,
+        /// A line for people [default: as it is]
+        #[arg(long)]
+        title: Option<String>,
+        /// What it is for, so that agents can decide to load it [default: as it is]
+        #[arg(long)]
+        description: Option<String>,
         /// Only if this is the newest version; 0: only if there is none
         #[arg(long, value_name = "NUMBER")]
         expected_version: Option<u32>,

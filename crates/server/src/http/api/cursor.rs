@@ -27,7 +27,7 @@ pub(crate) fn open(operation: &str, place: &str, cursor: Option<&str>) -> Result
     let decoded = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok().filter(|_| cursor.len() <= CURSOR_CHARS_MAX);
     let inside = decoded.and_then(|bytes| serde_json::from_slice::<Inside>(&bytes).ok());
     match inside {
-        Some(Inside(of, at, last)) if of == operation && at == place => Ok(last),
+        Some(Inside(of, at, last)) if of == operation && at == place && !last.chars().any(char::is_control) => Ok(last),
         _ => Err(foreign()),
     }
 }

@@ -241,6 +241,8 @@ pub(crate) struct BackTo {
 pub(crate) struct InstructionCheck {
     /// Whether the tools of at least one agent are known at this moment; otherwise nothing was checked.
     pub(crate) checked: bool,
+    /// Whether all texts were looked at: at most 2,000 are.
+    pub(crate) complete: bool,
     /// What was found.
     pub(crate) broken: Vec<BrokenInstruction>,
 }
@@ -502,6 +504,7 @@ impl Operation for CheckInstructions {
         let org = ask.path.org;
         let found = instruction::check(operations, acting, &org).await?;
         let line = |Broken { entry, unresolved_tools }| BrokenInstruction { line: InstructionLine::of(&org, entry), unresolved_tools };
-        Ok(InstructionCheck { checked: found.is_some(), broken: found.into_iter().flatten().map(line).collect() })
+        let (checked, complete) = (found.is_some(), found.as_ref().is_some_and(|found| found.complete));
+        Ok(InstructionCheck { checked, complete, broken: found.into_iter().flat_map(|found| found.broken).map(line).collect() })
     }
 }

@@ -7,7 +7,7 @@ use bailiwick_gateway::operations::{Acting, Fault, Operations};
 use bailiwick_store::{Named, Scope};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use http::{HeaderMap, HeaderName, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Response, StatusCode, Uri, header};
 use sha2::{Digest, Sha256};
 
 use super::answer::Reply;
@@ -19,6 +19,9 @@ pub(crate) const HEADER: HeaderName = HeaderName::from_static("idempotency-key")
 /// Longest name.
 pub(crate) const NAME_CHARS_MAX: usize = 255;
 
+/// Longest answer that is kept; a longer one is made once.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
 /// A named request.
 pub(crate) struct Name(Named);
 
@@ -29,7 +32,13 @@ pub(crate) fn read(route: &Route, uri: &Uri, headers: &HeaderMap, body: Option<&
     let fits = |text: &&str| !text.is_empty() && text.len() <= NAME_CHARS_MAX && text.bytes().all(|b| b.is_ascii_graphic());
     let key = value.to_str().ok().filter(fits).filter(|_| given.next().is_none());
     let key = key.ok_or_else(|| Fault::invalid(HEADER.as_str(), "one text of 1 to 255 visible ASCII characters"))?;
-    let digest = HEXLOWER.encode(&Sha256::digest(body.map_or(&[][..], |body| &body[..])));
+    let mut digest = Sha256::new();
+    for condition in headers.get_all(header::IF_MATCH) {
+        digest.update(condition.as_bytes());
+        digest.update([0]);
+    }
+    digest.update(body.map_or(&[][..], |body| &body[..]));
+    let digest = HEXLOWER.encode(&digest.finalize());
     Ok(Some(Name(Named {
         route: format!("POST {}", uri.path_and_query().map_or("/", |whole| whole.as_str())),
         key: key.to_owned(),
@@ -52,7 +61,9 @@ pub(crate) async fn once(operations: &Operations, route: &Route, acting: Acting,
 
 async fn keep(operations: &Operations, route: &Route, (scope, named): (&Scope, &Named), done: &Done<Reply>) {
     let kept = match done {
-        Ok(reply) if route.facts.secret => Some((reply.status.as_u16(), None)),
+        Ok(reply) if route.facts.secret || reply.body.as_ref().is_some_and(|body| body.len() > ANSWER_BYTES_MAX) => {
+            Some((reply.status.as_u16(), None))
+        }
         Ok(reply) => Some((reply.status.as_u16(), Some(reply.body.as_deref().unwrap_or("{}")))),
         Err(_) => None,
     };
