@@ -40,7 +40,7 @@ impl Operations {
             Claim::Done { status, response: Some(response) } => Ok(Turn::Again { status, response }),
             Claim::Done { response: None, .. } => Err(Fault::new(
                 Code::Conflict,
-                "this request was done; its answer is not kept, for it held a secret or was long",
+                "this request was done; its answer is not kept: it held a secret, which is shown only once, or was long",
                 "look at what it made; if a secret was lost, revoke it and send the request under another `Idempotency-Key`",
             )),
             Claim::Other => Err(Fault::new(

@@ -65,15 +65,6 @@ impl Reason {
     pub fn line(&self) -> String {
         format!("{}: {}", self.field, self.detail)
     }
-
-    /// The same with the forbidden name, for administrators.
-    #[must_use]
-    pub fn line_for_admin(&self) -> String {
-        match &self.term {
-            Some(term) => format!("{}: contains the forbidden name `{term}`", self.field),
-            None => self.line(),
-        }
-    }
 }
 
 /// Reasons as they are found, no more than [`REASONS_MAX`].

@@ -157,7 +157,7 @@ fn every_reason_is_given_and_names_stay_secret() {
     assert_eq!(given, expected);
     let shown = serde_json::to_string(&reasons).unwrap() + &reasons.iter().map(Reason::line).collect::<String>();
     assert!(!shown.to_lowercase().contains("secretname"), "{shown}");
-    assert!(reasons[4].line_for_admin().contains("Secretname"));
+    assert!(reasons[4].term.as_ref().unwrap().contains("Secretname"));
     for reason in &reasons {
         assert_eq!(serde_json::to_value(reason.rule).unwrap(), reason.rule.as_str());
     }
