@@ -19,15 +19,29 @@ pub(crate) async fn no_moved_row_opens(db: &TestDb) {
     store.rotation().add_root(&operator(&store), &new_root).await.unwrap();
     assert_eq!(sealed_columns(db, &store).await, COVERED.map(|(table, column, _)| format!("{table}.{column}")));
     for (table, column, sources) in COVERED {
-        for (from, to) in sources {
-            db.raw_execute(&format!("CREATE TABLE kept AS SELECT {column} AS form FROM {table} WHERE {to}")).await;
-            let moved = db.raw_execute(&format!("UPDATE {table} SET {column} = (SELECT {from}) WHERE {to}")).await;
-            assert_eq!(moved, 1, "{table}.{column} from {from}");
-            assert!(something_is_closed(db, &acme).await, "{table}.{column} opens with {from}");
-            db.raw_execute(&format!("UPDATE {table} SET {column} = (SELECT form FROM kept) WHERE {to}; DROP TABLE kept")).await;
-            assert!(!something_is_closed(db, &acme).await, "{table}.{column} is as it was");
+        for moved in sources {
+            refuses(db, &acme, table, &[column], *moved).await;
         }
     }
+    for (table, from, to) in ENVELOPES {
+        refuses(db, &acme, table, &["data_key", "sealed"], (from, to)).await;
+    }
+}
+
+/// Puts `columns` of the row `to` in the place of others, sees that something does not open, and puts back what was there.
+async fn refuses(db: &TestDb, acme: &Org, table: &str, columns: &[&str], (from, to): Move) {
+    let set = |value: &dyn Fn(&str) -> String| {
+        let set: Vec<String> = columns.iter().map(|column| format!("{column} = (SELECT {})", value(column))).collect();
+        format!("UPDATE {table} SET {} WHERE {to}", set.join(", "))
+    };
+    db.raw_execute(&format!("CREATE TABLE kept AS SELECT * FROM {table} WHERE {to}")).await;
+    // A single column says itself what takes its place; both of an envelope come from the same row.
+    let moved = set(&|column| if columns.len() == 1 { from.to_owned() } else { format!("f.{column} FROM {from}") });
+    assert_eq!(db.raw_execute(&moved).await, 1, "{moved}");
+    assert!(something_is_closed(db, acme).await, "opens after {moved}");
+    db.raw_execute(&set(&|column| format!("{column} FROM kept"))).await;
+    db.raw_execute("DROP TABLE kept").await;
+    assert!(!something_is_closed(db, acme).await, "{table} is as it was");
 }
 
 /// Whether anything of the organisation or the platform does not open, with the old root key or the new one.
@@ -63,6 +77,14 @@ const PLATFORM: &str = "version = 1";
 
 /// What is put into a column, and into which row.
 type Move = (&'static str, &'static str);
+
+/// Table, and the row whose whole envelope comes there: those of one organisation are under the same key.
+const ENVELOPES: [(&str, &str, &str); 4] = [
+    ("secrets", "secrets f WHERE f.tenant_id = 'acme' AND f.name = 's001'", ACME_S0),
+    ("secrets", "secrets f WHERE f.tenant_id = 'beta' AND f.name = 's000'", ACME_S0),
+    ("secrets", "audit_keys f WHERE f.tenant_id = 'acme'", ACME_S0),
+    ("audit_keys", "secrets f WHERE f.tenant_id = 'acme' AND f.name = 's000'", ACME),
+];
 
 /// Table, column, and what is tried there.
 const COVERED: [(&str, &str, &[Move]); 10] = [
