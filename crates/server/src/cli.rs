@@ -10,6 +10,7 @@ mod feedback;
 mod group;
 mod instruction;
 mod key;
+mod keys;
 mod org;
 pub(crate) mod output;
 mod pages;
@@ -89,6 +90,7 @@ fn run(cli: Cli, program: Program) -> Result<(), Failure> {
         Command::PlatformAdmin(command) => finish(single()?, platform_admin::run(&context, command)),
         Command::Key(command) => finish(single()?, key::run(&context, command)),
         Command::Secret(command) => finish(single()?, secret::run(&context, command)),
+        Command::Keys(command) => finish(single()?, keys::run(&context, command)),
         Command::Instruction(command) => finish(single()?, instruction::run(&context, command)),
         Command::Feedback(command) => finish(single()?, feedback::run(&context, command)),
         Command::Audit(command) => finish(single()?, audit::run(&context, command)),

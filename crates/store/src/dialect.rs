@@ -76,6 +76,17 @@ impl Dialect {
         }
     }
 
+    /// Reads how the newest key of the platform is wrapped. Nobody changes that before the transaction ends: on SQLite a transaction that
+    /// writes is alone, PostgreSQL is told.
+    pub(crate) const fn hold_platform_key(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT root_key_id, wrapped, next_root_key_id, next_wrapped FROM platform_keys ORDER BY version DESC LIMIT 1",
+            Self::Postgres => {
+                "SELECT root_key_id, wrapped, next_root_key_id, next_wrapped FROM platform_keys ORDER BY version DESC LIMIT 1 FOR SHARE"
+            }
+        }
+    }
+
     /// First statements of the migration transaction: waits longer for locks, and admits one migrator at a time.
     pub(crate) const fn migration_lock(self) -> &'static [&'static str] {
         match self {

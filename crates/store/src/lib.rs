@@ -28,6 +28,7 @@ mod pool;
 mod rate;
 mod rls;
 mod root_key;
+mod rotation;
 mod run;
 mod scope;
 mod seal;
@@ -40,6 +41,7 @@ mod system;
 mod token;
 mod token_agent;
 mod vault;
+mod wrapped;
 
 pub use agent::{Agent, AgentChange, AgentOwner, Agents};
 pub use database::DatabaseUrl;
@@ -65,6 +67,7 @@ pub use migrate::{Migrate, MigrateReport, apply as apply_migrations, grant as gr
 pub use org::{Organisation, Orgs, PAGE_ROWS_MAX};
 pub use rate::{Rates, Settled, Share, Taken, Want};
 pub use root_key::RootKeySource;
+pub use rotation::{KeyVersion, Opened, OtherRoot, PlatformKey, RootMoved, Rotated, Rotation};
 pub use run::{
     Attributed, Attribution, FINISH_REASON_CHARS_MAX, FinishedRun, Finisher, FrozenDoctrine, NewRun, OPEN_RUNS_PER_OWNER_MAX,
     PRUNED_ROWS_MAX, PRUNED_RUNS_MAX, PrunedRuns, RUN_PAGE_MAX, Run, RunFilter, RunStart, Runs, TOUCH_PERIOD, Whereabouts,
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn secrets_cannot_be_printed_copied_or_serialised() {
         assert_cannot!(std::fmt::Debug, std::fmt::Display, Clone, serde::Serialize
-            => crate::seal::KeyBytes, crate::seal::SealingKey, crate::root_key::RootKey, crate::vault::Vault, crate::CreatedKey, crate::RootKeySource);
+            => crate::seal::KeyBytes, crate::seal::SealingKey, crate::root_key::RootKey, crate::vault::Vault, crate::CreatedKey, crate::RootKeySource, crate::OtherRoot);
         assert_cannot!(std::fmt::Display, serde::Serialize => crate::AuditKey, crate::CheckpointKey);
     }
 }

@@ -31,6 +31,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_instructions"),
     migration!(8, "0008_idempotency"),
     migration!(9, "0009_tool_revisions"),
+    migration!(10, "0010_next_root_key"),
 ];
 
 #[cfg(test)]

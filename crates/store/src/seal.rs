@@ -160,6 +160,27 @@ pub(crate) fn open_value(wrapping: &SealingKey, place: &Place<'_>, envelope: &En
     SealingKey::new(name, &bytes)?.open(place, [0; KEY_ID_BYTES], &envelope.sealed)
 }
 
+/// How much of a sealed value says which data key sealed it.
+pub(crate) const HEAD_BYTES: usize = 2 + KEY_ID_BYTES;
+
+/// Seals the data key of a value under another key, for the same place. Of the value itself only the first [`HEAD_BYTES`] are needed.
+pub(crate) fn rewrap(
+    (from, to): (&SealingKey, &SealingKey),
+    place: &Place<'_>,
+    data_key: &[u8],
+    head: &[u8],
+    random: &dyn Random,
+) -> StoreResult<Vec<u8>> {
+    let id = match head.split_first_chunk::<2>() {
+        Some((&[FORMAT, kind], id)) if kind == KeyKind::Data as u8 => <[u8; KEY_ID_BYTES]>::try_from(id).ok(),
+        _ => None,
+    };
+    let id = id.ok_or_else(|| unreadable(place))?;
+    let place = data_key_place(place);
+    let bytes = from.open_key(&place, id, data_key)?;
+    to.seal(&place, id, bytes.as_slice(), random)
+}
+
 const fn data_key_place<'a>(place: &Place<'a>) -> Place<'a> {
     Place { field: "data_key", ..*place }
 }
@@ -274,6 +295,25 @@ mod tests {
         let envelope = seal_value(&key, &HERE, b"one", &random).expect("sealed");
         let same_name = SealingKey::new(key.name(), &random_key(&random)).expect("key");
         assert!(open_value(&same_name, &HERE, &envelope).is_err());
+    }
+
+    #[test]
+    fn a_rewrapped_data_key_opens_in_its_place_under_the_new_key_only() {
+        let (old, random) = setup();
+        let new = SealingKey::new(KeyName::version(KeyKind::Tenant, 2), &random_key(&random)).expect("key");
+        let Envelope { data_key, sealed } = seal_value(&old, &HERE, b"one", &random).expect("sealed");
+        let moved = rewrap((&old, &new), &HERE, &data_key, &sealed[..HEAD_BYTES], &random).expect("moved");
+        let elsewhere = Place { row: "other", ..HERE };
+        assert!(
+            rewrap((&old, &new), &elsewhere, &data_key, &sealed[..HEAD_BYTES], &random).is_err(),
+            "nothing is moved that does not open"
+        );
+        for head in [&sealed[..HEAD_BYTES - 1], &sealed[..=HEAD_BYTES], &data_key[..HEAD_BYTES], &[]] {
+            assert!(rewrap((&old, &new), &HERE, &data_key, head, &random).is_err());
+        }
+        let envelope = Envelope { data_key: moved, sealed };
+        assert_eq!(open_value(&new, &HERE, &envelope).expect("opens").as_slice(), b"one");
+        assert!(open_value(&new, &elsewhere, &envelope).is_err() && open_value(&old, &HERE, &envelope).is_err());
     }
 
     #[test]

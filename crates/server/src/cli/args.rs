@@ -2,6 +2,7 @@
 
 mod people;
 mod records;
+mod sealing;
 mod things;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use crate::logging::LogFormat;
 
 pub(crate) use people::{GroupCommand, PlatformAdminCommand, UserCommand};
 pub(crate) use records::{FeedbackCommand, InstructionCommand, RunLogCommand, Which, Whose};
+pub(crate) use sealing::{KeysCommand, RotateArgs};
 pub(crate) use things::{AgentCommand, KeyCommand, OrgCommand, OwnerArgs, SecretCommand};
 
 /// A gateway and control plane for MCP: every agent gets its own tools, resources and credentials, and everything it did is on a
@@ -119,6 +121,9 @@ pub(crate) enum Command {
     /// Sealed values: credentials that agents use without seeing them
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// The keys that seal: which seals what, change one, take one away
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// What every agent is to follow: the texts, their versions, their history
     #[command(subcommand)]
     Instruction(InstructionCommand),

@@ -165,6 +165,17 @@ impl Desk {
         }
     }
 
+    /// The store of this machine and its operator, for an effect to [`record`](Self::record).
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] with `--server`.
+    pub(super) fn machine(&self) -> Result<(&Store, &PlatformScope), Failure> {
+        match self {
+            Self::Here(local) => Ok((&local.here.store, &local.here.scope)),
+            Self::There(_) => Err(Failure::new(Exit::Usage, "this can only be done at the machine").hint("leave `--server` out")),
+        }
+    }
+
     /// Does something that has no place in the API, here and recorded.
     ///
     /// # Errors

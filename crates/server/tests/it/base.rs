@@ -1,7 +1,9 @@
 //! The databases that a story runs on.
 
+use bailiwick_store::DatabaseUrl;
 use bailiwick_testkit::app::AppSetup;
 use bailiwick_testkit::client::Client;
+use bailiwick_testkit::place::Place;
 use bailiwick_testkit::postgres::{Postgres, TestDatabase};
 use bailiwick_testkit::upstream::FakeUpstream;
 use std::time::{Duration, Instant};
@@ -36,6 +38,14 @@ impl<'s> Base<'s> {
     pub(crate) fn at(server: &'s Postgres, story: &str) -> Self {
         eprintln!("{story} on PostgreSQL");
         Self::Postgres(server, server.database())
+    }
+
+    /// The same database for the store itself; `place` is the program's private directory.
+    pub(crate) fn database(&self, place: &Place) -> DatabaseUrl {
+        match self {
+            Self::Sqlite => DatabaseUrl::sqlite(&place.join("state/bailiwick.db")).unwrap(),
+            Self::Postgres(_, database) => DatabaseUrl::parse(&database.url).unwrap(),
+        }
     }
 
     /// The program with the two usual kinds of agents, on this database. `more` is added to the configuration.

@@ -30,6 +30,7 @@ mod recorder;
 mod reference;
 mod refusals;
 mod resumption;
+mod rotation;
 mod run_http;
 mod scene;
 mod services;

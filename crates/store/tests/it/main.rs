@@ -10,10 +10,12 @@ mod instructions;
 mod ledger;
 mod memory;
 mod migrations;
+mod moved;
 mod people;
 mod postgres;
 mod rates;
 mod requests;
+mod rotation;
 mod run_rows;
 mod runs;
 mod sealing;
@@ -66,6 +68,12 @@ behaviours! {
     sealing::the_wrong_root_key_is_refused,
     sealing::first_opening_at_the_same_time_agrees_on_one_key,
     sealing::ledger_keys_are_stable_and_differ,
+    rotation::an_organisations_key_is_changed_and_retired,
+    rotation::the_root_key_is_changed_while_both_are_in_use,
+    rotation::keys_made_between_the_two_steps_are_taken_over,
+    rotation::a_change_of_the_root_key_can_be_taken_back_but_not_doubled,
+    rotation::secrets_are_written_while_keys_change,
+    moved::no_moved_row_opens,
     memory::memory_belongs_to_agent_module_and_topic,
     people::members_are_added_changed_and_removed,
     people::the_last_administrator_stays,
