@@ -150,13 +150,16 @@ async fn caller(gateway: &Gateway, scope: Scope) -> Result<Arc<Caller>, String> 
     Ok(gateway.callers().put(Arc::new(Caller { scope, bailiwick, token: None })))
 }
 
+/// A caller, and the counter of changes to agents at which he was admitted.
+type Admitted = (i64, Arc<Caller>);
+
 /// Callers by credential, so that a call of a known one builds nothing anew. Credentials are verified before this is asked.
 #[derive(Default)]
 pub(crate) struct Callers {
     by_key: SharedLock<HashMap<KeyId, Arc<Caller>>>,
-    by_token: SharedLock<HashMap<Fingerprint, (i64, Arc<Caller>)>>,
+    by_token: SharedLock<HashMap<Fingerprint, Admitted>>,
     /// Those who act in another organisation than that of their home.
-    elsewhere: SharedLock<HashMap<(Fingerprint, OrgId), (i64, Arc<Caller>)>>,
+    elsewhere: SharedLock<HashMap<(Fingerprint, OrgId), Admitted>>,
 }
 
 impl Callers {

@@ -28,13 +28,12 @@ fn json(output: &Output) -> Value {
 fn without_circumstances(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
-            let feedback = members.contains_key("signal");
-            members.retain(|name, _| {
-                !name.ends_with("_at")
-                    && !matches!(name.as_str(), "created_by" | "updated_by" | "id" | "token" | "digest" | "unresolved_tools")
-                    // The operator at the machine speaks in a name of his own.
-                    && !(feedback && matches!(name.as_str(), "sub" | "source"))
-            });
+            let mut circumstances = vec!["created_by", "updated_by", "id", "token", "digest", "unresolved_tools"];
+            if members.contains_key("signal") {
+                // The operator at the machine speaks in a name of his own.
+                circumstances.extend(["sub", "source"]);
+            }
+            members.retain(|name, _| !name.ends_with("_at") && !circumstances.contains(&name.as_str()));
             members.values_mut().for_each(|member| *member = without_circumstances(member.take()));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| *item = without_circumstances(item.take())),
