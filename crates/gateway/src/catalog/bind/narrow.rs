@@ -99,7 +99,7 @@ struct Made {
 fn member(root: &Json, name: &str, property: &Json, rules: &Rules<'_>, was_required: bool) -> Result<Made, String> {
     let of = |why: String| format!("`{}`: {why}", name.escape_debug());
     match rules {
-        [(rest, rule)] if rest.is_empty() => leaf(property, rule, was_required).map_err(of),
+        [([], rule)] => leaf(property, rule, was_required).map_err(of),
         _ if rules.iter().any(|(rest, _)| rest.is_empty()) => Err(of("two rules bind it".into())),
         _ => {
             let inner = object(root, property, rules).map_err(of)?;
