@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use crate::bailiwick::{Bailiwick, Parts};
+use crate::catalog::Bindings;
 use crate::changes::Changes;
 use crate::credentials::Sources;
 use crate::gateway::OrganisationPlaces;
@@ -28,6 +29,9 @@ use staff::Staff;
 
 /// Most bailiwicks held at once; beyond it the longest unused one is closed.
 const AGENTS_MAX: usize = 10_000;
+
+/// Agents of whom health tells that their rules over arguments cannot be applied.
+const UNBOUND_TOLD_MAX: usize = 100;
 
 type Key = (OrgId, AgentId, AgentType);
 
@@ -145,6 +149,7 @@ impl Agents {
             limits: self.opener.limits.clone(),
             organisation: self.organisations.of(scope.org()),
             audit_key,
+            bindings: Bindings::of(&manifest, scope.agent_id(), scope.agent_type()),
             agent: format!("{}/{}", scope.agent_type(), scope.agent_id()),
         };
         let bailiwick = Arc::new(Bailiwick::new(parts));
@@ -171,6 +176,16 @@ impl Agents {
     pub(crate) fn reports(&self) -> Vec<Report> {
         let seats: Vec<Arc<Seat>> = self.open.lock().values().cloned().collect();
         seats.iter().filter_map(|seat| Some(seat.cell.get()?.bailiwick.report())).collect()
+    }
+
+    /// Agents with rules over arguments that cannot be applied, and which.
+    pub(crate) fn unbound(&self) -> Vec<(String, String)> {
+        let seats: Vec<Arc<Seat>> = self.open.lock().values().cloned().collect();
+        let told = |seat: &Arc<Seat>| {
+            let bailiwick = &seat.cell.get()?.bailiwick;
+            Some((bailiwick.agent().to_owned(), bailiwick.unbound()?))
+        };
+        seats.iter().filter_map(told).take(UNBOUND_TOLD_MAX).collect()
     }
 
     /// Where credentials come from.

@@ -1,6 +1,6 @@
 //! One agent's bailiwick: its manifest, its modules opened for it alone, the servers it was granted, its limits and its view.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use bailiwick_model::manifest::Manifest;
 use bailiwick_model::policy::Rules;
 use bailiwick_store::AuditKey;
 
-use crate::catalog::{Origin, Stock, Tool, View, ViewSettings};
+use crate::catalog::{Bindings, Origin, Stock, Tool, View, ViewSettings};
 use crate::changes::Changes;
 use crate::filters::Filters;
 use crate::limits::Places;
@@ -22,6 +22,7 @@ use crate::rates::Rates;
 use crate::report::Report;
 use crate::servers::Server;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 static OWNERS: AtomicU64 = AtomicU64::new(1);
 
@@ -47,6 +48,9 @@ pub(crate) struct Bailiwick {
     streams: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     audit_key: AuditKey,
+    bindings: Bindings,
+    /// Tools that are not served because their arguments cannot be bound, and rules that hold for no tool; by server.
+    unbound: Lock<BTreeMap<Box<str>, Vec<Unbound>>>,
     approval: Approval,
     agent: String,
     /// Tells this agent's calls from all others' where servers are shared.
@@ -77,8 +81,18 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     pub(crate) organisation: Arc<Places>,
     pub(crate) audit_key: AuditKey,
+    /// Arguments that the manifest binds to this agent.
+    pub(crate) bindings: Bindings,
     /// Who the views are for.
     pub(crate) agent: String,
+}
+
+/// Rules over arguments that could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unbound {
+    /// A tool's own name, or a glob.
+    pub(crate) tools: String,
+    pub(crate) reason: String,
 }
 
 /// What an endpoint shows: everything the agent was granted, or one server under its own names.
@@ -100,7 +114,7 @@ struct Approval {
 
 impl Bailiwick {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { manifest, house, servers, changes, limits, organisation, audit_key, agent } = parts;
+        let Parts { manifest, house, servers, changes, limits, organisation, audit_key, bindings, agent } = parts;
         Self {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
@@ -122,6 +136,8 @@ impl Bailiwick {
             organisation,
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
             audit_key,
+            bindings,
+            unbound: Lock::default(),
         }
     }
 
@@ -289,13 +305,64 @@ impl Bailiwick {
         }
         for server in roster.servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
             let offer = server.offer();
-            stock.tools.extend(offer.tools.iter().cloned());
+            self.bind(server, &offer.tools, &mut stock);
             stock.prompts.extend(offer.prompts.iter().cloned());
             stock.resources.extend(offer.resources.iter().cloned());
             stock.templates.extend(offer.templates.iter().cloned());
             stock.servers.push(server.clone());
         }
         stock
+    }
+
+    /// Puts the server's tools into the stock, each under the rules of this agent.
+    fn bind(&self, server: &Server, tools: &[Arc<Tool>], stock: &mut Stock) {
+        let source = server.source();
+        if !self.bindings.concern(source) {
+            stock.tools.extend(tools.iter().cloned());
+            return;
+        }
+        let mut unbound = Vec::new();
+        for tool in tools {
+            match self.bindings.bind(tool) {
+                Ok(bound) => stock.tools.push(bound),
+                Err(reason) => {
+                    unbound.push(Unbound { tools: tool.original().to_owned(), reason: format!("not served: {reason}") });
+                    stock.withheld.push(tool.clone());
+                }
+            }
+        }
+        if !tools.is_empty() {
+            let idle = |glob: &Glob| Unbound { tools: glob.to_string(), reason: "its rules match no tool of the server".into() };
+            unbound.extend(self.bindings.idle(source, tools).map(idle));
+        }
+        self.note_unbound(source, unbound);
+    }
+
+    /// Tells operators once, and again when it becomes another.
+    fn note_unbound(&self, source: &str, unbound: Vec<Unbound>) {
+        let mut known = self.unbound.lock();
+        if known.get(source).map_or(&[][..], Vec::as_slice) == unbound {
+            return;
+        }
+        for Unbound { tools, reason } in &unbound {
+            warn!(agent = %self.agent, server = source, %tools, %reason, "the manifest's `arguments` cannot be applied");
+        }
+        known.insert(source.into(), unbound);
+    }
+
+    /// Rules over arguments that cannot be applied now, in one line; `None` when all are.
+    pub(crate) fn unbound(&self) -> Option<String> {
+        let known = self.unbound.lock();
+        let mut lines =
+            known.iter().flat_map(|(source, all)| all.iter().map(move |one| format!("`{}` of `{source}`: {}", one.tools, one.reason)));
+        let first = lines.next()?;
+        let more = lines.count();
+        Some(if more > 0 { format!("{first}; and {more} more") } else { first })
+    }
+
+    /// Who it is of: `TYPE/ID`.
+    pub(crate) fn agent(&self) -> &str {
+        &self.agent
     }
 }
 

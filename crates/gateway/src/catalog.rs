@@ -1,6 +1,7 @@
 //! Tools, prompts and resources, and the views that agents have of them.
 
 mod admission;
+mod bind;
 mod module_tool;
 pub(crate) mod relabel;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod view;
 
 pub(crate) use admission::{Rejected, admit, admit_prompt, admit_resource, original_name};
 pub(crate) use bailiwick_mcp::client::List;
+pub(crate) use bind::{Bindings, Level};
 pub(crate) use module_tool::{OpenModule, module_tools};
 pub(crate) use relabel::Relabel;
 pub(crate) use resource::{Resource, admits};
@@ -36,6 +38,7 @@ use crate::servers::Server;
 pub(crate) const HOUSE: &str = "bailiwick";
 
 /// Where a tool comes from, and so where its calls go.
+#[derive(Clone)]
 pub(crate) enum Origin {
     /// A module of the agent's manifest.
     Module { key: Arc<str>, tool: Box<str>, module: Arc<dyn ToolModule>, places: Arc<Places> },
@@ -47,6 +50,7 @@ pub(crate) enum Origin {
 
 /// One thing that agents can call, with everything a call needs prepared: a tool, a prompt, or the reading of one resource. They take
 /// the same path; "tool" stands for all of them there.
+#[derive(Clone)]
 pub(crate) struct Tool {
     pub(crate) kind: Kind,
     /// The name agents see; shared with the rows of the ledger's index.
@@ -70,6 +74,8 @@ pub(crate) struct Tool {
     pub(crate) lends: bool,
     /// Arguments that the schema marks as secret; redacted wherever arguments are shown.
     pub(crate) sensitive: Vec<String>,
+    /// Arguments that the agent's manifest binds; the definitions are then narrowed, `input` is not.
+    pub(crate) bound: Option<Arc<Level>>,
 }
 
 /// Digits of a revision.
@@ -142,6 +148,11 @@ impl Tool {
 
     pub(crate) fn sensitive(&self) -> &[String] {
         &self.sensitive
+    }
+
+    /// See the field.
+    pub(crate) fn bound(&self) -> Option<&Level> {
+        self.bound.as_deref()
     }
 
     pub(crate) fn param_headers(&self) -> &[ParamHeader] {

@@ -10,7 +10,7 @@ use crate::report::Report;
 /// The state of one part.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// `database`, `ledger`, `keys`, `vault` where one is used, or `server:NAME`.
+    /// `database`, `ledger`, `keys`, `vault` where one is used, `server:NAME`, or `arguments:TYPE/ID` for rules that cannot be applied.
     pub name: String,
     /// Whether it does its work.
     pub ok: bool,
@@ -51,6 +51,8 @@ impl Gateway {
         }
         parts.extend(self.agents().sources().health());
         parts.extend(self.servers().iter().map(|server| server_part(server)));
+        let unbound = |(agent, detail)| Part { name: format!("arguments:{agent}"), ok: false, detail };
+        parts.extend(self.agents().unbound().into_iter().map(unbound));
         let server_tools = self.servers().iter().map(|server| server.offer().tools.len()).sum();
         let reports = self.module_reports();
         let unproven = self.audit_mode() == AuditMode::BestEffort;

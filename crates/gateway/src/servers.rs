@@ -88,6 +88,8 @@ pub(crate) struct Proxy {
     pub(crate) key: Arc<str>,
     pub(crate) allow: Vec<String>,
     pub(crate) deny: Vec<String>,
+    /// Whether the manifest binds arguments of its tools.
+    pub(crate) bound: bool,
     /// Largest binary block in a result; `None` = as the manifest says, `Some(None)` = any.
     pub(crate) binary_bytes_max: Option<Option<u64>>,
 }
@@ -96,6 +98,11 @@ impl Proxy {
     /// Deny after allow; an empty allowlist admits all.
     fn admits(&self, tool: &str) -> bool {
         (self.allow.is_empty() || self.allow.iter().any(|t| t == tool)) && !self.deny.iter().any(|t| t == tool)
+    }
+
+    /// What a manifest narrows to tools, or to arguments of them, gives no prompt that it does not name.
+    fn admits_prompt(&self, prompt: &str) -> bool {
+        self.admits(prompt) && (!self.bound || self.allow.iter().any(|t| t == prompt))
     }
 }
 
@@ -161,6 +168,11 @@ impl Server {
     /// Whether agents of `org` may be granted this server at all.
     pub(crate) fn serves(&self, org: &OrgId) -> bool {
         self.settings.org.as_ref().is_none_or(|only| only == org)
+    }
+
+    /// The key or name under which manifests know it.
+    pub(crate) fn source(&self) -> &str {
+        self.settings.proxy.as_ref().map_or(self.settings.name.as_str(), |proxy| &proxy.key)
     }
 
     /// Asks for a new discovery soon.

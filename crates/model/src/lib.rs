@@ -4,6 +4,7 @@
 //! async, opens a file or a socket, or reads a clock; time and text come in as arguments.
 
 pub mod address;
+pub mod binding;
 pub mod code;
 pub mod config;
 pub mod document;

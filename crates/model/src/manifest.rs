@@ -1,5 +1,6 @@
 //! What an agent of a type may do: the manifest (reference, tool modules section 3).
 
+mod arguments;
 mod catalog;
 mod credentials;
 mod filter;
@@ -20,6 +21,7 @@ pub(crate) use parse::MANIFEST;
 pub(crate) use proxy::PROXY;
 pub(crate) use values::shape as config_shape;
 
+pub use arguments::ToolArguments;
 pub use catalog::{Access, ConfigKey, ConfigKind, ModuleCatalog};
 pub use credentials::{CredentialSource, Credentials, Vault};
 pub use filter::{ArgumentFilter, Decoding, FilterAction, ResponseFilter};

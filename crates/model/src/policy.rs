@@ -70,6 +70,8 @@ pub enum Denial {
     ReadOnly,
     /// The server's lists (`tools`, `prompts`, `resources`) leave it out.
     ServerList,
+    /// The server's `arguments` bind something that the tool does not have, or cannot be bound in it.
+    Arguments,
     /// The manifest's `policy.allow` or `policy.deny` leaves it out.
     PolicyList,
 }
@@ -83,6 +85,7 @@ impl Denial {
             Self::NoServer => "no_server",
             Self::ReadOnly => "read_only",
             Self::ServerList => "server_list",
+            Self::Arguments => "arguments",
             Self::PolicyList => "policy_list",
         }
     }
@@ -161,6 +164,7 @@ mod tests {
             prompts: None,
             resources: None,
             access: None,
+            arguments: Vec::new(),
             place: Place::default(),
         };
         let read_only = ServerGrant {

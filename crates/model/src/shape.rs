@@ -78,7 +78,9 @@ pub(crate) enum Shape {
     Format(&'static Format),
     /// Text, or a whole number or boolean as its text.
     Scalar,
-    /// The same, in which secrets may be named as `${secret:NAME}`.
+    /// Text, a number or a boolean, each kept as what it is.
+    JsonScalar,
+    /// Text, or a whole number or boolean as its text, in which secrets may be named as `${secret:NAME}`.
     SecretText,
     /// `true` or `false`, also by the words of YAML 1.1.
     Boolean,

@@ -39,12 +39,14 @@ impl Service {
     async fn observe(&self) -> Health {
         let found = self.gateway.health().await;
         let (servers, own): (Vec<_>, Vec<_>) = found.parts.into_iter().partition(|part| part.name.starts_with("server:"));
+        let (unbound, own): (Vec<_>, Vec<_>) = own.into_iter().partition(|part| part.name.starts_with("arguments:"));
         // Names and details of servers are a tenant's business; here only how many there are.
         let failing = servers.iter().filter(|part| !part.ok).count();
         let counts = [
             ("servers", servers.len()),
             ("servers_failing", failing),
             ("agents_open", found.agents),
+            ("agents_with_unbound_arguments", unbound.len()),
             ("modules", found.modules),
             ("modules_failing", found.modules_failing),
             ("modules_offline", found.modules_offline),
@@ -53,7 +55,7 @@ impl Service {
         ];
         Health {
             ready: found.ready,
-            degraded: failing > 0 || found.modules_failing > 0 || found.unproven,
+            degraded: failing > 0 || !unbound.is_empty() || found.modules_failing > 0 || found.unproven,
             parts: own.into_iter().map(|part| Part { name: part.name, ok: part.ok }).collect(),
             counts: counts.into_iter().map(|(name, count)| (name.to_owned(), count as u64)).collect(),
         }

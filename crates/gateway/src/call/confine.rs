@@ -7,7 +7,7 @@ use bailiwick_mcp::exchange::check_param_headers;
 use bailiwick_model::Code;
 use serde_json::json;
 
-use super::decode::Story;
+use super::decode::{Story, Subject};
 use super::permit::Permitted;
 use super::refused::{Refused, Verdict};
 use super::resume;
@@ -27,15 +27,24 @@ impl Confined {
     }
 }
 
-/// Headers against body, schema, then the module's own lexical check. Nothing has any effect yet.
+/// The arguments that the manifest binds, headers against body, schema, then the module's own lexical check. Nothing has any effect yet.
 pub(crate) async fn confine(call: Permitted) -> Result<Confined, Refused> {
     let (mut story, tool) = call.into_parts();
-    if let Err(fault) = resume::open(&mut story, &tool) {
-        return Err(Refused::new(story, Some(tool), Verdict::Protocol(fault)));
-    }
+    let bound = match bind(&story, &tool) {
+        Ok(bound) => bound,
+        Err(refusal) => return Err(Refused::refusal(story, tool, refusal)),
+    };
+    // Against what the caller sent: a header never speaks for an argument that is filled in for him.
     if let Some(headers) = &story.param_headers
         && let Err(fault) = check_param_headers(headers, tool.param_headers(), Some(&story.arguments))
     {
+        return Err(Refused::new(story, Some(tool), Verdict::Protocol(fault)));
+    }
+    // From here on, the story has the arguments as the server gets them; the state of a question belongs to these.
+    if let Some(sent) = bound {
+        story.arguments = sent;
+    }
+    if let Err(fault) = resume::open(&mut story, &tool) {
         return Err(Refused::new(story, Some(tool), Verdict::Protocol(fault)));
     }
     if let Err(refusal) = fits_schema(&story, &tool).await {
@@ -47,6 +56,14 @@ pub(crate) async fn confine(call: Permitted) -> Result<Confined, Refused> {
         return Err(Refused::refusal(story, tool.clone(), fault.into()));
     }
     Ok(Confined { story, tool })
+}
+
+/// The arguments with those that are filled in; `None` when the call goes on with its own.
+fn bind(story: &Story, tool: &Tool) -> Result<Option<Json>, Refusal> {
+    match tool.bound() {
+        Some(level) if story.subject == Subject::Tool => Ok(level.apply(&story.arguments)?),
+        _ => Ok(None),
+    }
 }
 
 fn has_null(arguments: &Json) -> bool {

@@ -66,6 +66,7 @@ pub(crate) fn admit(server: &Arc<Server>, served: ToolName, original: &str, defi
         revision: revision(definition),
         lends: server.lends(),
         sensitive: sensitive_properties(&value),
+        bound: None,
     })
 }
 
@@ -108,6 +109,7 @@ fn bare(kind: Kind, server: &Arc<Server>, name: &str, original: &str) -> Tool {
         revision: "".into(),
         lends: server.lends(),
         sensitive: Vec::new(),
+        bound: None,
     }
 }
 

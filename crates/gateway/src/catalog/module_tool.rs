@@ -51,6 +51,7 @@ fn tool(open: &OpenModule<'_>, spec: &ToolSpec, name_max: usize) -> Tool {
         revision: revision(&definition),
         lends,
         sensitive: Vec::new(),
+        bound: None,
         origin: Origin::Module { key: key.clone(), tool: spec.name.as_ref().into(), module: module.clone(), places: places.clone() },
     }
 }

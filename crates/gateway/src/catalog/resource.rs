@@ -38,6 +38,9 @@ impl Resource {
 
 /// Whether the agent may read `uri` at `server`: the same decision as for the list.
 pub(crate) fn admits(rules: &Rules, server: &Server, uri: &str) -> bool {
+    if !server.offers_resources() {
+        return false;
+    }
     let source = match server.proxy_key() {
         Some(key) => Source::Module { key },
         None => Source::Server { name: server.name(), tool: uri },

@@ -29,6 +29,8 @@ pub(crate) struct Stock {
     pub(crate) prompts: Vec<Arc<Tool>>,
     pub(crate) resources: Vec<Arc<Resource>>,
     pub(crate) templates: Vec<Arc<Resource>>,
+    /// Tools that cannot be bound as the manifest says.
+    pub(crate) withheld: Vec<Arc<Tool>>,
     /// The servers that the rest is of.
     pub(crate) servers: Vec<Arc<Server>>,
 }
@@ -97,6 +99,14 @@ impl Named {
 }
 
 impl Named {
+    /// Notes why tools are not there that policy may allow.
+    fn withhold(&mut self, settings: &ViewSettings<'_>, tools: &[Arc<Tool>]) {
+        for tool in tools {
+            let name = if settings.transparent { tool.original() } else { tool.name() };
+            self.hidden.insert(name.into(), Denial::Arguments);
+        }
+    }
+
     /// Lets tools of modules answer to their doubled names too; a name that is taken stays what it is.
     fn double(&mut self) {
         for tool in &self.listed {
@@ -115,9 +125,10 @@ impl View {
 
     /// Decides and renders.
     pub(crate) fn build(generation: u64, settings: &ViewSettings<'_>, stock: Stock) -> Self {
-        let Stock { tools, prompts, resources, templates, servers } = stock;
+        let Stock { tools, prompts, resources, templates, withheld, servers } = stock;
         let seen = |all: Vec<Arc<Resource>>| seen(settings, all);
-        let (tools, prompts) = (Named::of(settings, tools), Named::of(settings, prompts));
+        let (mut tools, prompts) = (Named::of(settings, tools), Named::of(settings, prompts));
+        tools.withhold(settings, &withheld);
         let (resources, templates) = (seen(resources), seen(templates));
         let readable = |server: &&Arc<Server>| {
             let listed = resources.iter().chain(&templates).any(|resource| resource.server.name() == server.name());

@@ -73,6 +73,7 @@ impl HouseTool {
             param_headers: Vec::new(),
             lends: false,
             sensitive: Vec::new(),
+            bound: None,
             origin: Origin::House { tool: self, places: places.clone() },
         }
     }

@@ -175,14 +175,14 @@ impl Server {
 
     fn admitted(self: &Arc<Self>, found: &Found) -> Offer {
         let mut offer = Offer { capabilities: found.capabilities.clone(), is_legacy: found.is_legacy, ..Offer::default() };
-        let named = self.named(&found.tools, &mut offer.rejected);
+        let named = self.named(&found.tools, |name| self.offers(name), &mut offer.rejected);
         for (served, original, definition) in named {
             match admit(self, served, &original, definition) {
                 Ok(tool) => offer.tools.push(Arc::new(tool)),
                 Err(rejected) => offer.rejected.push(rejected),
             }
         }
-        for (served, original, definition) in self.named(&found.prompts, &mut offer.rejected) {
+        for (served, original, definition) in self.named(&found.prompts, |name| self.offers_prompt(name), &mut offer.rejected) {
             offer.prompts.push(Arc::new(admit_prompt(self, &served, &original, definition)));
         }
         let parts = [(&found.resources, "uri", &mut offer.resources), (&found.templates, "uriTemplate", &mut offer.templates)];
@@ -201,11 +201,16 @@ impl Server {
     }
 
     /// Tools or prompts with their served names, those without a usable name rejected.
-    fn named<'d>(&self, definitions: &'d [Json], rejected: &mut Vec<Rejected>) -> Vec<(ToolName, Box<str>, &'d Json)> {
+    fn named<'d>(
+        &self,
+        definitions: &'d [Json],
+        offers: impl Fn(&str) -> bool,
+        rejected: &mut Vec<Rejected>,
+    ) -> Vec<(ToolName, Box<str>, &'d Json)> {
         let mut named = Vec::new();
         for definition in definitions {
             match original_name(definition) {
-                Ok(name) if self.offers(&name) => named.push((name, definition)),
+                Ok(name) if offers(&name) => named.push((name, definition)),
                 Ok(_) => {}
                 Err(fault) => rejected.push(fault),
             }
@@ -222,9 +227,13 @@ impl Server {
         before.failure.is_none()
     }
 
-    /// A manifest that names this server's tools one by one gives nothing that it does not name.
-    fn offers_resources(&self) -> bool {
-        self.settings.proxy.as_ref().is_none_or(|proxy| proxy.allow.is_empty())
+    /// A manifest that names this server's tools one by one, or binds their arguments, gives nothing that it does not name.
+    pub(crate) fn offers_resources(&self) -> bool {
+        self.settings.proxy.as_ref().is_none_or(|proxy| proxy.allow.is_empty() && !proxy.bound)
+    }
+
+    fn offers_prompt(&self, prompt: &str) -> bool {
+        self.settings.proxy.as_ref().is_none_or(|proxy| proxy.admits_prompt(prompt))
     }
 
     /// Whether the manifest that names this server lets the tool through; always, for a server of the gateway.

@@ -98,6 +98,7 @@ impl Workshop {
                 key: key.into(),
                 allow: config.tool_allowlist.clone(),
                 deny: config.tool_denylist.clone(),
+                bound: !config.arguments.is_empty(),
                 binary_bytes_max: config.binary_bytes_max,
             }),
             waits_for: waits_for.map(|dependency| (dependency, self.egress.clone())),

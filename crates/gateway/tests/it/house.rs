@@ -26,6 +26,9 @@ const LINES_QUEUED_MAX: usize = 64;
 const LOOKS_MAX: u32 = 500;
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
+const MODERN_META: &str =
+    r#","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
 /// 2026-07-28T09:30:00Z, for ever.
 struct Still;
 
@@ -118,15 +121,20 @@ impl House {
 
     /// Lets the agent `id` in, of the type that the manifest names.
     pub(crate) async fn agent(&self, id: &str) -> Result<Agent, String> {
-        let agent_id = AgentId::parse(id).unwrap();
-        let caller = self.gateway.local_agent(&agent_id, &self.agent_type).await.map_err(|fault| fault.to_string())?;
-        let (sender, outbox) = mpsc::channel(LINES_QUEUED_MAX);
-        let peer = Peer::new(&self.gateway, caller, sender);
-        let agent = Agent { gateway: self.gateway.clone(), peer, next_id: AtomicI64::new(1), _outbox: outbox };
+        let agent = self.silent(id).await?;
         let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
         agent.ask("initialize", hello).await;
         agent.say(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
         Ok(agent)
+    }
+
+    /// The same without a greeting, which the revision 2026-07-28 does not have.
+    pub(crate) async fn silent(&self, id: &str) -> Result<Agent, String> {
+        let agent_id = AgentId::parse(id).unwrap();
+        let caller = self.gateway.local_agent(&agent_id, &self.agent_type).await.map_err(|fault| fault.to_string())?;
+        let (sender, outbox) = mpsc::channel(LINES_QUEUED_MAX);
+        let peer = Peer::new(&self.gateway, caller, sender);
+        Ok(Agent { gateway: self.gateway.clone(), peer, next_id: AtomicI64::new(1), _outbox: outbox })
     }
 
     pub(crate) async fn close(self) -> TempDir {
@@ -164,6 +172,16 @@ impl Agent {
             tokio::time::sleep(LOOK_PAUSE).await;
         }
         self.tools().await
+    }
+
+    /// The answer to a tool call in the revision 2026-07-28 or an older one, the arguments byte for byte as they are here.
+    pub(crate) async fn call_text(&self, modern: bool, tool: &str, arguments: &str) -> Value {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let meta = if modern { MODERN_META } else { "" };
+        let line =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}{meta}}}}}"#);
+        let frame = self.gateway.line(&self.peer, Bytes::from(line)).await.unwrap();
+        serde_json::from_slice(&frame.to_bytes()).unwrap()
     }
 
     /// The result of a tool call.

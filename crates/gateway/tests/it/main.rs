@@ -1,6 +1,7 @@
 //! A whole gateway in one process, with a network of the test's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod arguments;
 mod contracts;
 mod door;
 mod governed;

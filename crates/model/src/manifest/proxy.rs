@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::arguments::{self, ARGUMENTS, ToolArguments};
 use super::settings::binary_bytes;
 use crate::reader::{Field, Table};
 use crate::shape::{Choice, Key, Section, Shape};
@@ -19,6 +20,8 @@ pub struct ProxyConfig {
     pub tool_allowlist: Vec<String>,
     /// Raw upstream names, applied after the allowlist.
     pub tool_denylist: Vec<String>,
+    /// Arguments that are bound to the agent.
+    pub arguments: Vec<ToolArguments>,
     /// Limit for opening and listing; default 10 s.
     pub discovery_timeout: Duration,
     /// Largest binary block in a result in bytes: `None` = as the manifest's `content_limits` say, `Some(None)` = no limit.
@@ -43,6 +46,7 @@ pub(crate) static PROXY: Section = Section {
             "The server's own tool names that are not served; applied after the allowlist.",
         )
         .or("[]"),
+        ARGUMENTS,
         Key::new("discovery_timeout_seconds", Shape::Seconds { zero: false }, "Limit for opening and listing.").or("10"),
         Key::new(
             "max_binary_bytes",
@@ -68,6 +72,7 @@ pub(super) fn read(table: Table<'_>) -> Option<ProxyConfig> {
     }
     let names = |key| table.read(key, |f| f.each(|f| f.filled().map(str::to_owned))).unwrap_or_default();
     let (tool_allowlist, tool_denylist) = (names("tool_allowlist"), names("tool_denylist"));
+    let arguments = table.read(ARGUMENTS.name, arguments::read).unwrap_or_default();
     let discovery_timeout = table.read("discovery_timeout_seconds", |f: &Field<'_>| f.seconds());
     let binary_bytes_max = table.read("max_binary_bytes", binary_bytes);
     let era = upstream::era(&table);
@@ -76,6 +81,7 @@ pub(super) fn read(table: Table<'_>) -> Option<ProxyConfig> {
         transport: transport?,
         tool_allowlist,
         tool_denylist,
+        arguments,
         discovery_timeout: discovery_timeout.unwrap_or(DISCOVERY_TIMEOUT_DEFAULT),
         binary_bytes_max,
         era,

@@ -1,5 +1,6 @@
 //! External servers an agent may use, and globs over served names (our additions to the original manifest).
 
+use super::arguments::{self, ARGUMENTS, ToolArguments};
 use super::catalog::Access;
 use crate::document::Place;
 use crate::glob::Glob;
@@ -40,9 +41,14 @@ pub(super) static GRANT: Section = Section {
         Key::new(
             "prompts",
             Shape::Section(&LISTS),
-            "Over the server's own prompt names. Absent: all, unless `tools.allow` narrows the grant.",
+            "Over the server's own prompt names. Absent: all, unless `tools.allow` or `arguments` narrows the grant.",
         ),
-        Key::new("resources", Shape::Section(&LISTS), "Over resource URIs. Absent: all, unless `tools.allow` narrows the grant."),
+        Key::new(
+            "resources",
+            Shape::Section(&LISTS),
+            "Over resource URIs. Absent: all, unless `tools.allow` or `arguments` narrows the grant.",
+        ),
+        ARGUMENTS,
     ],
     needs: &[],
     choice: Choice::Free,
@@ -58,16 +64,21 @@ pub struct GlobLists {
 }
 
 impl ServerGrant {
-    /// Whether the prompt `name` is granted. A grant that names its tools one by one grants nothing it does not name.
+    /// Whether the prompt `name` is granted. A grant that names its tools one by one, or binds their arguments, grants nothing it does not
+    /// name: a prompt or resource would be a way around.
     #[must_use]
     pub fn admits_prompt(&self, name: &str) -> bool {
-        self.prompts.as_ref().map_or(self.tools.allow.is_none(), |lists| lists.admits(name))
+        self.prompts.as_ref().map_or(self.is_whole(), |lists| lists.admits(name))
     }
 
     /// Whether the resource or template `uri` is granted; see [`admits_prompt`](Self::admits_prompt).
     #[must_use]
     pub fn admits_resource(&self, uri: &str) -> bool {
-        self.resources.as_ref().map_or(self.tools.allow.is_none(), |lists| lists.admits(uri))
+        self.resources.as_ref().map_or(self.is_whole(), |lists| lists.admits(uri))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.tools.allow.is_none() && self.arguments.is_empty()
     }
 }
 
@@ -86,12 +97,14 @@ pub struct ServerGrant {
     pub name: ServerName,
     /// Over the upstream's own tool names.
     pub tools: GlobLists,
-    /// Over the upstream's own prompt names; absent: all, unless `tools.allow` narrows the grant.
+    /// Over the upstream's own prompt names; absent: all, unless `tools.allow` or `arguments` narrows the grant.
     pub prompts: Option<GlobLists>,
-    /// Over resource URIs; absent: all, unless `tools.allow` narrows the grant.
+    /// Over resource URIs; absent: all, unless `tools.allow` or `arguments` narrows the grant.
     pub resources: Option<GlobLists>,
     /// `Read` = only tools whose effective risk is `read-only`; `None` = no narrowing by mode.
     pub access: Option<Access>,
+    /// Arguments that are bound to the agent.
+    pub arguments: Vec<ToolArguments>,
     /// Where the entry stands.
     pub place: Place,
 }
@@ -111,7 +124,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Vec<ServerGrant>> {
 }
 
 fn grant(name: ServerName, place: Place, field: &Field<'_>) -> Option<ServerGrant> {
-    let mut grant = ServerGrant { name, tools: GlobLists::default(), prompts: None, resources: None, access: None, place };
+    let mut grant =
+        ServerGrant { name, tools: GlobLists::default(), prompts: None, resources: None, access: None, arguments: Vec::new(), place };
     // `tickets:` with nothing behind it grants the server as it is.
     if field.is_null() {
         return Some(grant);
@@ -121,6 +135,10 @@ fn grant(name: ServerName, place: Place, field: &Field<'_>) -> Option<ServerGran
     grant.prompts = table.read("prompts", lists);
     grant.resources = table.read("resources", lists);
     grant.access = table.read("mode", mode).flatten();
+    if let Some(field) = table.get(ARGUMENTS.name) {
+        grant.arguments = arguments::read(&field).unwrap_or_default();
+        arguments::check_lists(&grant.arguments, &field.path, &grant.tools, &field);
+    }
     table.finish();
     Some(grant)
 }

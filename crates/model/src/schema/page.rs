@@ -141,6 +141,7 @@ fn value(shape: Shape) -> String {
         Shape::Text | Shape::Filled => "text".to_owned(),
         Shape::Format(format) => format!("{}, such as `{}`", format.name, format.example),
         Shape::Scalar => "text, whole number or boolean".to_owned(),
+        Shape::JsonScalar => "text, number or boolean".to_owned(),
         Shape::SecretText => "text with `${secret:NAME}`".to_owned(),
         Shape::Boolean => "`true`, `false`".to_owned(),
         Shape::Integer { min: 0, max } if max >= (1 << 53) - 1 => "whole number".to_owned(),

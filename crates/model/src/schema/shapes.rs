@@ -57,6 +57,7 @@ pub(super) fn of(shape: Shape, definitions: &mut Definitions) -> Value {
             json!({ "type": "string", "pattern": or_variable(format.pattern), "examples": [format.example] })
         }
         Shape::Scalar | Shape::SecretText => json!({ "type": ["string", "integer", "boolean"] }),
+        Shape::JsonScalar => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Boolean => json!({ "$ref": "#/$defs/boolean" }),
         Shape::Integer { min, max } => {
             json!({ "type": ["integer", "string"], "minimum": min, "maximum": max, "pattern": or_variable(WHOLE_NUMBER) })

@@ -28,6 +28,7 @@ formats! {
     VAULT_PATH = "path template", r"\S", "kv/agents/{agent_type}";
     MOUNT = "path of a mount", r"^[^/.\s][^/]*(/[^/.][^/]*)*$", "secret";
     TEMPLATE = "template of `{agent_id}` and `{agent_type}`", r"^([^{}]|\{\{|\}\}|\{agent_id\}|\{agent_type\})*$", "agents/{agent_id}";
+    ARGUMENT_WAY = "argument", "^([^/~]|~[01])+(/([^/~]|~[01])+){0,7}$", "filter/owner";
     LISTEN = "address with port", r"^\s*(localhost|[0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}\s*$", "127.0.0.1:8700";
     PUBLIC_URL = "http address without query", r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s\\]+(/[^?#\s\\]*)?$", "https://gw.example.com";
     ENDPOINT_PATH = "path", r"^/[A-Za-z0-9/_.-]{0,127}$", "/mcp";

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bailiwick_model::address::Cidr;
+use bailiwick_model::binding::{Limit, Pattern, Rule};
 use bailiwick_model::manifest::{
-    Access, Compat, CredentialSource, Decoding, FilterAction, HitlMode, InteractionPermissions, Notify, SigningMode, StateBackend, Vault,
-    WorkspaceAccess,
+    Access, Compat, CredentialSource, Decoding, FilterAction, HitlMode, InteractionPermissions, Notify, SigningMode, StateBackend,
+    ToolArguments, Vault, WorkspaceAccess,
 };
 use bailiwick_model::upstream::{EraChoice, Transport};
 use bailiwick_model::{AgentId, AgentType, Sensitive};
+use serde_json::json;
 
 use crate::catalog::{good, parse};
 
@@ -29,7 +31,7 @@ modules:
   sqlite: {mode: read, config: {db_dir: /db}}
   note: {config: {allowed_recipients: [a, 1, true], labels: {x: 1}, factor: 1.5, max_priority: low, services: [{name: n}], extra: {deep: [null]}}}
   q: {type: mcp_proxy, mode: read, config: {url: "https://q/mcp", headers: {X-Key: "k ${secret:Q}"}, tool_allowlist: [a.b], tool_denylist: [c],
-      discovery_timeout_seconds: 2.5, max_binary_bytes: 0, era: 2025-06-18}}
+      arguments: {"*": {x: {fixed: 1}}}, discovery_timeout_seconds: 2.5, max_binary_bytes: 0, era: 2025-06-18}}
   local: {type: mcp_proxy, config: {command: /bin/x, args: [-p, 8080], env: {TOKEN: "${QUEUE_TOKEN}", N: 3}}}
 credentials:
   source: vault
@@ -60,6 +62,10 @@ interaction_permissions: {auto_approved: [read], needs_approval: [write]}
 workspace_access: [{path: /w, access: write, git_backed: true, branch_required: true}]
 servers:
   tickets: {mode: read, tools: {allow: ["get_*"], deny: ["get_secret*"]}}
+  bound:
+    arguments:
+      "create_*": {project: {fixed: "agents-{agent_id}"}, dry_run: {fixed: true}, force: {hidden: true}, filter/owner: {default: 1.5}}
+      get: {path: {prefix: "agents/{agent_id}/", default: "agents/{agent_id}/x"}, "a~1b": {allow: ["team-*", "{agent_type}", 7]}}
   plain:
 policy: {allow: ["files_*", "tickets__*"], deny: ["*_admin"]}
 "#;
@@ -144,9 +150,30 @@ fn the_other_sections_are_typed() {
     assert_eq!(m.metadata.interaction_permissions, permissions);
     let workspace = WorkspaceAccess { path: "/w".into(), access: "write".into(), git_backed: true, branch_required: true };
     assert_eq!(m.metadata.workspace_access, [workspace]);
-    let [tickets, plain] = &m.servers[..] else { panic!("two") };
+    let [tickets, bound, plain] = &m.servers[..] else { panic!("three") };
     assert_eq!((tickets.name.as_str(), tickets.access), ("tickets", Some(Access::Read)));
     assert!(tickets.tools.admits("get_x") && !tickets.tools.admits("get_secret_x") && !tickets.tools.admits("list"));
+    let [create, get] = &bound.arguments[..] else { panic!("two globs") };
+    let rules = |tools: &ToolArguments| tools.rules.iter().map(|(way, rule)| (way.to_string(), rule.clone())).collect::<Vec<_>>();
+    let open = |limit, default| Rule::Open { limit, default };
+    assert_eq!(
+        rules(create),
+        [
+            ("project".to_owned(), Rule::Fixed(json!("agents-{agent_id}"))),
+            ("dry_run".to_owned(), Rule::Fixed(json!(true))),
+            ("force".to_owned(), Rule::Hidden),
+            ("filter/owner".to_owned(), open(Limit::None, Some(json!(1.5)))),
+        ]
+    );
+    let allowed = vec![Pattern::Like("team-*".into()), Pattern::Exactly(json!("{agent_type}")), Pattern::Exactly(json!(7))];
+    assert_eq!(
+        rules(get),
+        [
+            ("path".to_owned(), open(Limit::Prefix("agents/{agent_id}/".into()), Some(json!("agents/{agent_id}/x")))),
+            ("a~1b".to_owned(), open(Limit::Allow(allowed), None)),
+        ]
+    );
+    assert!(!bound.admits_prompt("x") && !bound.admits_resource("x://a"), "only by name");
     assert!(plain.tools.admits("anything") && plain.access.is_none());
     assert!(m.policy.admits("files_read_file") && !m.policy.admits("files_admin") && !m.policy.admits("q_x"));
 }

@@ -1,6 +1,6 @@
 //! What is said about a bad manifest: whole messages.
 
-use crate::catalog::bad;
+use crate::catalog::{bad, good};
 
 /// One small mistake in a manifest that is good otherwise.
 #[track_caller]
@@ -180,6 +180,118 @@ fn proxies() {
         "error: not a valid name of an environment variable\n  --> agent.yml:3:51  modules.p.config.env.1A\n\n\
          error: must be a number of seconds above 0 up to 86400\n  --> agent.yml:3:86  modules.p.config.discovery_timeout_seconds\n\n\
          error: unknown key `tool_alowlist`\n  --> agent.yml:3:89  modules.p.config.tool_alowlist\nhint: did you mean `tool_allowlist`?",
+    );
+}
+
+/// Mistakes of one server's `arguments`.
+#[track_caller]
+fn arguments_say(arguments: &str, expected: &str) {
+    assert_eq!(bad(&format!("agent_type: a\nservers:\n  s:\n    arguments: {{{arguments}}}\n")), expected);
+}
+
+#[test]
+fn bound_arguments() {
+    let at = |column: u32, path: &str| format!("\n  --> agent.yml:4:{column}  servers.s.arguments.{path}");
+    arguments_say(
+        "t: {a: {fixd: x}}",
+        &format!(
+            "error: missing key `fixed`{}\nhint: say what the argument may be: `fixed`, `hidden`, `default`, `prefix` or `allow`\n\n\
+         error: unknown key `fixd`{}\nhint: did you mean `fixed`?",
+            at(24, "t.a.fixed"),
+            at(25, "t.a.fixd")
+        ),
+    );
+    arguments_say(
+        "t: {a: {fixed: x, allow: [y]}}",
+        &format!("error: `fixed` and `allow` exclude each other{}\nhint: keep one of the two", at(42, "t.a.allow")),
+    );
+    arguments_say(
+        "t: {a: {hidden: true, default: y}}",
+        &format!(
+            "error: `hidden` and `default` exclude each other{}\nhint: an argument that the agent cannot give needs no default",
+            at(48, "t.a.default")
+        ),
+    );
+    arguments_say("t: {a: {hidden: false}}", &format!("error: `false` says nothing{}\nhint: remove the key", at(33, "t.a.hidden")));
+    arguments_say(
+        "t: {a: {allow: []}}",
+        &format!(
+            "error: must not be empty{}\nhint: an argument that no value fits: write `hidden: true`, or deny the tool",
+            at(32, "t.a.allow")
+        ),
+    );
+    arguments_say(
+        "t: {a: {allow: [[x], {}]}}",
+        &format!(
+            "error: must be text, not a list{}\n\nerror: must be text, not a mapping{}",
+            at(33, "t.a.allow[0]"),
+            at(38, "t.a.allow[1]")
+        ),
+    );
+    arguments_say(
+        "t: {a: {fixed: '{org}'}}",
+        &format!("error: only `{{agent_id}}` and `{{agent_type}}` are replaced{}", at(32, "t.a.fixed")),
+    );
+    arguments_say(
+        "t: {a: {prefix: 'x/{agent_id}'}}",
+        &format!(
+            "error: agents with similar names could reach each other's: `a` also fits what belongs to `a-b`{}\n\
+         hint: put a character that no agent id has beside it, such as `/` or `:`",
+            at(33, "t.a.prefix")
+        ),
+    );
+    arguments_say(
+        "t: {a: {allow: ['{agent_id}-*']}}",
+        &format!(
+            "error: agents with similar names could reach each other's: `a` also fits what belongs to `a-b`{}\n\
+         hint: put a character that no agent id has beside it, such as `/` or `:`",
+            at(33, "t.a.allow[0]")
+        ),
+    );
+    arguments_say(
+        "t: {a: {prefix: x/, default: y}}",
+        &format!(
+            "error: the argument's own rule refuses it{}\nhint: write a default that the rule beside it lets through",
+            at(46, "t.a.default")
+        ),
+    );
+    arguments_say(
+        "t: {a//b: {fixed: 1}}",
+        &format!("error: a name on the way to an argument is empty; write `argument` or `argument/member`{}", at(21, "t.a//b")),
+    );
+    arguments_say(
+        "t: {a: {fixed: 1}, a/b: {fixed: 1}}",
+        &format!(
+            "error: lies on the way of `a`, which has a rule of its own{}\nhint: bind the whole argument or parts of it, not both",
+            at(36, "t.a/b")
+        ),
+    );
+    arguments_say(
+        "'t*': {a: {fixed: 1}}, tx: {a/b: {fixed: 1}}",
+        &format!("error: `a/b` is bound twice for one tool: by `t*` and by `tx`{}\nhint: keep one of the two rules", at(40, "tx")),
+    );
+    arguments_say("t: {}", &format!("error: binds nothing{}\nhint: name at least one argument, or remove the entry", at(20, "t")));
+    arguments_say("'a b': {a: {fixed: 1}}", &format!("error: a glob has only visible ASCII characters{}", at(17, "a b")));
+    module_says(
+        "  p: {type: mcp_proxy, config: {url: 'https://h', arguments: {t: {a: {alow: [x]}}}}}\n",
+        "error: missing key `fixed`\n  --> agent.yml:3:70  modules.p.config.arguments.t.a.fixed\n\
+         hint: say what the argument may be: `fixed`, `hidden`, `default`, `prefix` or `allow`\n\n\
+         error: unknown key `alow`\n  --> agent.yml:3:71  modules.p.config.arguments.t.a.alow\nhint: did you mean `allow`?",
+    );
+}
+
+#[test]
+fn rules_that_never_match_and_prefixes_within_a_name() {
+    let text = "agent_type: a\nservers: {s: {tools: {deny: [t]}, arguments: {t: {a: {prefix: x}}}}}\n";
+    let (_, warnings) = good(text);
+    let told: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "warning: `t` never matches: the server's lists leave this tool out\n  --> agent.yml:2:47  servers.s.arguments.t\nhint: admit the tool, or remove its rules",
+            "warning: the prefix ends within a name: it also lets longer names through\n  --> agent.yml:2:63  servers.s.arguments.t.a.prefix\n\
+         hint: end it with `/`, or list the names under `allow`",
+        ]
     );
 }
 

@@ -51,6 +51,7 @@ pub(super) fn ours() -> Vec<Script> {
         ),
         Script::new("proxy-agent.yml", "queue-01", &[vec![("task-queue_push", search.clone())]]),
         Script::new("research-agent.yml", "research-01", &[files("filesystem", false), reading_tables()]),
+        Script::new("scoped-agent.yml", "scoped-01", &[vec![("tickets__find", search.clone())]]),
         Script::new("services-agent.yml", "services-01", &[services()])
             .refusing(&[("http_proxy_put", "scope_violation"), ("http_proxy_delete", "scope_violation")]),
         Script::new("support-agent.yml", "support-01", &[vec![("tickets__find", search.clone()), ("search__web", search)]]),

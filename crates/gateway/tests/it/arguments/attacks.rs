@@ -1,0 +1,176 @@
+//! Calls that try to get around a rule, and their neighbours that must pass.
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    /// The server gets exactly these arguments.
+    Sent(&'static str),
+    /// Refused with this code; the server hears nothing.
+    Refused(&'static str),
+    /// Refused as JSON-RPC, with this number.
+    Fault(i64),
+}
+
+use Fate::{Fault, Refused, Sent};
+
+const SCOPE: Fate = Refused("scope_violation");
+const BAD: Fate = Refused("invalid_argument");
+const PATH: Fate = Refused("path_refused");
+
+/// The call as it came.
+const AS_IT_CAME: Fate = Sent("");
+
+/// Tool, arguments byte for byte, fate. The agent is `a-1` of type `t`; the rules are in the parent.
+pub(super) const ROWS: &[(&str, &str, Fate)] = &[
+    // Hidden and filled in.
+    ("create_ticket", "{}", Sent(r#"{"project":"agents-a-1","assignee":"a-1","dry_run":true,"filter":{"owner":"a-1"}}"#)),
+    (
+        "create_ticket",
+        r#"{"title":"x"}"#,
+        Sent(r#"{"title":"x","project":"agents-a-1","assignee":"a-1","dry_run":true,"filter":{"owner":"a-1"}}"#),
+    ),
+    (
+        "create_ticket",
+        r#"{ "title" : "\u0041" , "assignee":"bob"}"#,
+        Sent(r#"{ "title" : "\u0041" , "assignee":"bob","project":"agents-a-1","dry_run":true,"filter":{"owner":"a-1"}}"#),
+    ),
+    ("create_ticket", r#"{"assignee":null}"#, Sent(r#"{"assignee":"a-1","project":"agents-a-1","dry_run":true,"filter":{"owner":"a-1"}}"#)),
+    (
+        "create_ticket",
+        r#"{"filter":{"state":"open"}}"#,
+        Sent(r#"{"filter":{"state":"open","owner":"a-1"},"project":"agents-a-1","assignee":"a-1","dry_run":true}"#),
+    ),
+    ("create_ticket", r#"{"filter":null}"#, Sent(r#"{"filter":{"owner":"a-1"},"project":"agents-a-1","assignee":"a-1","dry_run":true}"#)),
+    ("create_ticket", r#"{"project":"other"}"#, SCOPE),
+    ("create_ticket", r#"{"project":"agents-a-1"}"#, SCOPE),
+    ("create_ticket", r#"{"project":null}"#, SCOPE),
+    ("create_ticket", r#"{"project":["other"]}"#, SCOPE),
+    ("create_ticket", r#"{"project":{}}"#, SCOPE),
+    ("create_ticket", r#"{"pr\u006fject":"other"}"#, SCOPE),
+    ("create_ticket", r#"{"dry_run":false}"#, SCOPE),
+    ("create_ticket", r#"{"dry_run":0}"#, SCOPE),
+    ("create_ticket", r#"{"force":true}"#, SCOPE),
+    ("create_ticket", r#"{"force":null}"#, SCOPE),
+    ("create_ticket", r#"{"filter":{"owner":"b"}}"#, SCOPE),
+    ("create_ticket", r#"{"filter":{"owner":null}}"#, SCOPE),
+    ("create_ticket", r#"{"filter":{"own\u0065r":"b"}}"#, SCOPE),
+    // Two of a name: no parser may choose.
+    ("create_ticket", r#"{"title":"x","title":"y"}"#, Fault(-32600)),
+    ("create_ticket", r#"{"project":"agents-a-1","project":"other"}"#, Fault(-32600)),
+    ("create_ticket", r#"{"title":"x","t\u0069tle":"y"}"#, Fault(-32600)),
+    ("create_ticket", r#"{"filter":{"owner":"a-1","owner":"b"}}"#, Fault(-32600)),
+    // Other spellings that some server takes for the bound name.
+    ("create_ticket", r#"{"Project":"other"}"#, BAD),
+    ("create_ticket", r#"{"PROJECT":"other"}"#, BAD),
+    ("create_ticket", r#"{"project ":"other"}"#, BAD),
+    ("create_ticket", r#"{"pro\u200bject":"other"}"#, BAD),
+    ("create_ticket", r#"{"p\u0433oject":"other"}"#, BAD),
+    ("create_ticket", r#"{"dryRun":false}"#, BAD),
+    ("create_ticket", r#"{"dry-run":false}"#, BAD),
+    ("create_ticket", r#"{"a\u017f\u017fignee":"other"}"#, BAD),
+    ("create_ticket", r#"{"filter.owner":"b"}"#, BAD),
+    ("create_ticket", r#"{"filter[owner]":"b"}"#, BAD),
+    ("create_ticket", r#"{"filter/owner":"b"}"#, BAD),
+    ("create_ticket", r#"{"filter":{"Owner":"b"}}"#, BAD),
+    ("create_ticket", r#"{"__proto__":{"project":"other"}}"#, BAD),
+    ("create_ticket", r#"{"":"other"}"#, BAD),
+    ("create_ticket", r#"{"project\u0000":"other"}"#, BAD),
+    // Another kind where members are bound.
+    ("create_ticket", r#"{"filter":"owner=b"}"#, BAD),
+    ("create_ticket", r#"{"filter":[{"owner":"b"}]}"#, BAD),
+    ("create_ticket", r#"{"filter":5}"#, BAD),
+    ("create_ticket", r#"{"assignee":5}"#, BAD),
+    ("create_ticket", "[]", Fault(-32602)),
+    // Prefixes.
+    ("write_file", r#"{"path":"agents/a-1/x"}"#, AS_IT_CAME),
+    ("write_file", r#"{"path":"agents/a-1/"}"#, AS_IT_CAME),
+    ("write_file", r#"{"path":"agents/a-1/x/.hidden..y/z 50% of.txt"}"#, AS_IT_CAME),
+    ("write_file", r#"{"path":"agents\u002fa-1\/x"}"#, AS_IT_CAME),
+    ("write_file", r#"{"path":"agents/a-1/\u00e4"}"#, AS_IT_CAME),
+    ("write_file", "{}", BAD),
+    ("write_file", r#"{"path":null}"#, BAD),
+    ("write_file", r#"{"path":""}"#, SCOPE),
+    ("write_file", r#"{"path":"agents/a-1"}"#, SCOPE),
+    ("write_file", r#"{"path":"agents/a-10/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"/agents/a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"./agents/a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":" agents/a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"Agents/a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"agents//a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"agents\\a-1\\x"}"#, SCOPE),
+    ("write_file", r#"{"path":"agents%2fa-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"\u0430gents/a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":"\ufeffagents/a-1/x"}"#, SCOPE),
+    ("write_file", r#"{"path":5}"#, SCOPE),
+    ("write_file", r#"{"path":true}"#, SCOPE),
+    ("write_file", r#"{"path":{"agents/a-1/":1}}"#, SCOPE),
+    ("write_file", r#"{"path":["agents/a-1/x"]}"#, BAD),
+    ("write_file", r#"{"path":["agents/b/x"]}"#, SCOPE),
+    ("write_file", r#"{"path":1e999}"#, SCOPE),
+    ("write_file", r#"{"path":"agents/a-1/../b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/x/../../b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/.."}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/./x"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/\u002e\u002e/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/.. /b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/.../b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/..;/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1//etc/passwd"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/x//y"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/..\\b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/%2e%2e/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/%2E%2E%2Fb"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/%252e%252e/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/%c0%ae%c0%ae/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/%u002e/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/x\u0000.txt"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/x\ny"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/\uff0e\uff0e/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/\u2025/b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/..\u2215b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/..\uff0fb"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/.\u200b./b"}"#, PATH),
+    ("write_file", r#"{"path":"agents/a-1/\u202e../b"}"#, PATH),
+    // Lists of paths.
+    ("read_many", r#"{"paths":["agents/a-1/x","agents/a-1/y"]}"#, AS_IT_CAME),
+    ("read_many", r#"{"paths":["agents/a-1/x","agents/b/y"]}"#, SCOPE),
+    ("read_many", r#"{"paths":["agents/a-1/x",null]}"#, SCOPE),
+    ("read_many", r#"{"paths":[["agents/a-1/x"]]}"#, SCOPE),
+    ("read_many", r#"{"paths":["agents/a-1/../b"]}"#, PATH),
+    ("read_many", r#"{"paths":[]}"#, SCOPE),
+    ("read_many", "{}", BAD),
+    // Allow lists.
+    ("tag", r#"{"label":"team-x"}"#, Sent(r#"{"label":"team-x","number":1}"#)),
+    ("tag", r#"{"label":"t","number":2}"#, AS_IT_CAME),
+    ("tag", r#"{"label":["team-x","t"],"number":1}"#, AS_IT_CAME),
+    ("tag", r#"{"label":"a-1:x","number":1}"#, AS_IT_CAME),
+    ("tag", r#"{"label":"Team-x"}"#, SCOPE),
+    ("tag", r#"{"label":"team"}"#, SCOPE),
+    ("tag", r#"{"label":"xteam-x"}"#, SCOPE),
+    ("tag", r#"{"label":"t "}"#, SCOPE),
+    ("tag", r#"{"label":"{agent_type}"}"#, SCOPE),
+    ("tag", r#"{"label":"a-10:x"}"#, SCOPE),
+    ("tag", r#"{"label":"team-x/y"}"#, SCOPE),
+    ("tag", r#"{"label":"team-x/../y"}"#, SCOPE),
+    ("tag", r#"{"label":"team-%2e%2e%2f"}"#, PATH),
+    ("tag", r#"{"label":"team-\u0000"}"#, PATH),
+    ("tag", r#"{"label":["team-x","other"]}"#, SCOPE),
+    ("tag", r#"{"label":[]}"#, SCOPE),
+    ("tag", r#"{"label":{"a":"t"}}"#, SCOPE),
+    ("tag", r#"{"label":null}"#, BAD),
+    ("tag", "{}", BAD),
+    ("tag", r#"{"label":"t","number":3}"#, SCOPE),
+    ("tag", r#"{"label":"t","number":"1"}"#, SCOPE),
+    ("tag", r#"{"label":"t","number":1.0}"#, SCOPE),
+    ("tag", r#"{"label":"t","number":true}"#, SCOPE),
+    // Bound inside an object that a reference describes.
+    ("search", r#"{"filter":{"owner":"a-1"},"text":"x"}"#, AS_IT_CAME),
+    ("search", r#"{"text":"x"}"#, BAD),
+    ("search", r#"{"filter":{}}"#, BAD),
+    ("search", r#"{"filter":null}"#, BAD),
+    ("search", r#"{"filter":{"owner":"b"}}"#, SCOPE),
+    ("search", r#"{"filter":{"owner":["a-1","b"]}}"#, SCOPE),
+    ("search", r#"{"filter":{"owner":"a-1","OWNER":"b"}}"#, BAD),
+    // A tool without rules gets whatever it is sent.
+    ("free", r#"{"Project":"other","path":"../..","any":[null]}"#, AS_IT_CAME),
+];
