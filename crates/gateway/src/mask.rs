@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use bailiwick_mcp::{Json, Limits};
 use bailiwick_model::Code;
 use bailiwick_modules::host::SecretSink;
+use bailiwick_store::ledger::redact::in_json;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -47,8 +48,7 @@ impl Mask {
         if secrets.len() == before {
             return;
         }
-        let forms: BTreeSet<String> =
-            secrets.iter().flat_map(|secret| forms(secret.expose_secret())).flat_map(|form| [escaped(&form), form]).collect();
+        let forms: BTreeSet<String> = secrets.iter().flat_map(|secret| forms(secret.expose_secret())).collect();
         let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms.iter());
         self.matcher.store(built.ok().filter(|_| !forms.is_empty()).map(std::sync::Arc::new));
     }
@@ -108,27 +108,12 @@ fn replace(matcher: &AhoCorasick, text: &str) -> String {
     out
 }
 
-/// A secret in the forms in which it may come back. Each of them may stand inside a JSON string, where it is escaped once more.
+/// A secret in the forms in which it may come back.
 fn forms(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let percent = bytes.iter().map(|b| if b.is_ascii_alphanumeric() { char::from(*b).to_string() } else { format!("%{b:02X}") }).collect();
-    let in_json = escaped(secret);
-    vec![
-        secret.to_owned(),
-        // Some servers escape the slash as well.
-        in_json.replace('/', "\\/"),
-        in_json,
-        BASE64.encode(bytes).trim_end_matches('=').to_owned(),
-        BASE64URL_NOPAD.encode(bytes),
-        HEXLOWER.encode(bytes),
-        percent,
-    ]
-}
-
-/// As it stands inside a JSON string.
-fn escaped(text: &str) -> String {
-    let quoted = serde_json::to_string(text).unwrap_or_default();
-    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+    let encoded = [BASE64.encode(bytes).trim_end_matches('=').to_owned(), BASE64URL_NOPAD.encode(bytes), HEXLOWER.encode(bytes), percent];
+    encoded.into_iter().chain(in_json(secret)).collect()
 }
 
 #[cfg(test)]
@@ -145,6 +130,8 @@ mod tests {
             r#"tok\"en\/with+odd chars\""#,
             r#"tok\\\"en/with+odd chars\\\""#,
             r#"tok\\\"en\\/with+odd chars\\\""#,
+            r#"tok\\\\\\\"en/with+odd chars\\\\\\\""#,
+            r#"tok\\\\\\\\\\\\\\\"en/with+odd chars\\\\\\\\\\\\\\\""#,
             "dG9rImVuL3dpdGgrb2RkIGNoYXJzIg",
             "746f6b22656e2f776974682b6f646420636861727322",
             "tok%22en%2Fwith%2Bodd%20chars%22",

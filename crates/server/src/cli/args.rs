@@ -394,7 +394,9 @@ mod tests {
         let cli = Cli::try_parse_from(["bailiwick", "run", "--manifest", "m.yml", "--config", "b.yml"]).unwrap();
         assert!(cli.flat.into_run().is_none() && matches!(cli.command, Some(Command::Run(_))));
         assert_eq!(cli.common.config, Some("b.yml".into()));
-        assert!(Cli::try_parse_from(["bailiwick", "--manifest", "m.yml", "serve"]).is_err(), "one or the other");
+        // Both at once is refused where the command is chosen.
+        let cli = Cli::try_parse_from(["bailiwick", "--manifest", "m.yml", "serve"]).unwrap();
+        assert!(cli.command.is_some() && cli.flat.into_run().is_some());
     }
 
     #[test]

@@ -30,6 +30,9 @@ fn nothing_at_all_shows_the_help_on_stderr_with_2() {
     let asked = bailiwick(&place, &["--help"], "");
     assert_eq!((asked.status.code(), asked.stderr.len()), (Some(0), 0));
     assert_eq!(bailiwick(&place, &["serve", "--nonsense"], "").status.code(), Some(2));
+    let both = bailiwick(&place, &["--manifest", "m.yml", "org", "list"], "");
+    assert!(both.status.code() == Some(2) && talk(&both).contains("`run`"), "one or the other: {}", talk(&both));
+    assert!(bailiwick(&place, &["-o", "json", "org", "list"], "").status.success(), "options may stand before the command");
 }
 
 #[test]

@@ -132,7 +132,11 @@ impl Round {
 
 /// The canary as it would stand in text, JSON, an address, Base64 (also behind a user name) and hexadecimal.
 fn spellings(canary: &str) -> Vec<String> {
-    let quoted = serde_json::to_string(canary).unwrap();
+    let inside = |text: &str| {
+        let quoted = serde_json::to_string(text).unwrap();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let (once, twice) = (inside(canary), inside(&inside(canary)));
     let bytes = canary.as_bytes();
     let percent = |keep: &[u8]| -> String {
         bytes
@@ -142,7 +146,9 @@ fn spellings(canary: &str) -> Vec<String> {
     };
     vec![
         canary.to_owned(),
-        quoted.trim_matches('"').to_owned(),
+        inside(&twice),
+        twice,
+        once,
         percent(b""),
         percent(b"-._~"),
         BASE64.encode(bytes).trim_end_matches('=').to_owned(),

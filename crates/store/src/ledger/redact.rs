@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use keys::{is_sensitive_key, sensitive_properties};
 pub use patterns::scrub;
-pub use values::{SecretValues, VALUE_BYTES_MIN};
+pub use values::{SecretValues, VALUE_BYTES_MIN, in_json};
 
 /// What stands instead of the value of a sensitive member.
 pub const REDACTED: &str = "<redacted>";

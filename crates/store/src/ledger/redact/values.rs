@@ -46,11 +46,28 @@ impl SecretValues {
     }
 }
 
+/// JSON inside a JSON string, and so on: how deep a value is looked for. A service's answer that repeats a body with a text of JSON in it is
+/// at the third by the time it is a result.
+const JSON_LEVELS: usize = 5;
+
+/// A text as it is, and as it stands in JSON strings inside each other. Some writers escape the slash as well.
+#[must_use]
+pub fn in_json(text: &str) -> Vec<String> {
+    let levels = |first: String| std::iter::successors(Some(first), |text| Some(escaped(text))).take(JSON_LEVELS);
+    let mut all: Vec<String> = levels(text.to_owned()).chain(levels(escaped(text).replace('/', "\\/"))).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn escaped(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+}
+
 fn forms(value: &str) -> Vec<Zeroizing<String>> {
     let bytes = value.as_bytes();
-    let json = serde_json::to_string(value).unwrap_or_default();
     let mut forms = vec![
-        value.to_owned(),
         BASE64.encode(bytes),
         BASE64_NOPAD.encode(bytes),
         BASE64URL.encode(bytes),
@@ -59,9 +76,8 @@ fn forms(value: &str) -> Vec<Zeroizing<String>> {
         HEXUPPER.encode(bytes),
         percent(bytes, &HEXUPPER),
         percent(bytes, &HEXLOWER),
-        json.trim_matches('"').to_owned(),
-        json.trim_matches('"').replace('/', "\\/"),
     ];
+    forms.extend(in_json(value));
     forms.sort_unstable();
     forms.dedup();
     forms.into_iter().map(Zeroizing::new).collect()
@@ -94,5 +110,8 @@ mod tests {
             assert_eq!(out, "a <redacted-value:DB> short b");
         }
         assert_eq!(SecretValues::new([]).scrub("text"), "text");
+        let last = SecretString::from("a-quote-at-the-end\"");
+        let values = SecretValues::new([("Q", &last)]);
+        assert_eq!(values.scrub(r#"{\\\"x\\\":\\\"a-quote-at-the-end\\\\\\\"\\\"}"#), r#"{\\\"x\\\":\\\"<redacted-value:Q>\\\"}"#);
     }
 }
