@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_model::Code;
-use bailiwick_store::{Claim, Named, Scope};
+use bailiwick_store::{Claim, Named, Scope, StoreError, StoreErrorKind};
 use tracing::warn;
 
 use super::Operations;
@@ -28,14 +28,23 @@ pub enum Turn {
     },
 }
 
+/// Too many names in a day are the caller's doing, not a fault of ours.
+fn no_room(fault: StoreError) -> Fault {
+    match fault.kind() {
+        StoreErrorKind::Full => Fault::new(Code::RateLimited, fault.message().to_owned(), fault.remedy().to_owned()),
+        _ => fault.into(),
+    }
+}
+
 impl Operations {
     /// Takes a named request.
     ///
     /// # Errors
     /// `idempotency_mismatch` when the name stands for something else; `conflict` while the first of its name runs, when nobody knows how
-    /// that ended, and when its answer held a secret.
+    /// that ended, and when its answer held a secret; `rate_limited` when
+    /// as many names are kept as may be.
     pub async fn named(&self, scope: &Scope, named: &Named) -> Done<Turn> {
-        match self.store().idempotency().claim(scope, named).await? {
+        match self.store().idempotency().claim(scope, named).await.map_err(no_room)? {
             Claim::Fresh => Ok(Turn::First),
             Claim::Done { status, response: Some(response) } => Ok(Turn::Again { status, response }),
             Claim::Done { response: None, .. } => Err(Fault::new(
