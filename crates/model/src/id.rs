@@ -199,6 +199,10 @@ random_id!(
     FeedbackId, 16, "feedback id", "32 hexadecimal digits"
 );
 random_id!(
+    /// A registered server.
+    ServerId, 16, "server id", "32 lower-case hexadecimal digits"
+);
+random_id!(
     /// The public half of an API key.
     KeyId, 8, "key id", "16 hexadecimal digits"
 );

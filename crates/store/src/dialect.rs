@@ -76,6 +76,14 @@ impl Dialect {
         }
     }
 
+    /// Opens the transaction for servers across organisations (policies `platform_write` and `servers_read`).
+    pub(crate) const fn bind_servers(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("SELECT set_config('app.platform', 'servers', true)"),
+        }
+    }
+
     /// Reads how the newest key of the platform is wrapped. Nobody changes that before the transaction ends: on SQLite a transaction that
     /// writes is alone, PostgreSQL is told.
     pub(crate) const fn hold_platform_key(self) -> &'static str {

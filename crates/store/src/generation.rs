@@ -18,7 +18,7 @@ pub enum Topic {
     Keys,
     /// Secrets were set or deleted.
     Secrets,
-    /// Stored facts about servers changed.
+    /// Registered servers, what organisations say of them, their tools, their connections or stored facts about them changed.
     Servers,
     /// Members, groups, roles or who answers for an agent changed.
     Members,
@@ -94,4 +94,12 @@ pub(crate) async fn bump(tx: &mut Tx, topic: Topic) -> StoreResult<i64> {
     let statement = "INSERT INTO generations (topic, value) VALUES ($1, 1) \
                      ON CONFLICT (topic) DO UPDATE SET value = generations.value + 1 RETURNING value";
     Ok(sqlx::query(statement).bind(topic.as_str()).fetch_one(tx.connection()).await?.try_get(0)?)
+}
+
+/// Holds the counter without moving it: nobody else bumps the topic before the transaction ends, so what its writers check stays true.
+/// Whoever also locks other rows does this first.
+pub(crate) async fn hold(tx: &mut Tx, topic: Topic) -> StoreResult<()> {
+    let statement = "INSERT INTO generations (topic, value) VALUES ($1, 0) ON CONFLICT (topic) DO UPDATE SET value = generations.value";
+    sqlx::query(statement).bind(topic.as_str()).execute(tx.connection()).await?;
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod migrations;
 mod org;
 mod pool;
 mod rate;
+mod revocation;
 mod rls;
 mod root_key;
 mod rotation;
@@ -75,7 +76,11 @@ pub use run::{
 pub use scope::{OrgScope, PlatformScope, Principal, Scope, Tenant, TokenClaims};
 pub use sealed_keys::{AuditKey, CheckpointKey};
 pub use secret::{SECRET_BYTES_MAX, SecretInfo, Secrets};
-pub use server::{PROBE_BYTES_MAX, ServerProbe, Servers};
+pub use server::{
+    Cascade, ClientInfo, DetailChange, Found, KnownTool, ListedTool, NewClient, ORGS_PER_SERVER_MAX, PROBE_BYTES_MAX, RegisteredServer,
+    Registrar, SERVERS_OF_PLATFORM_MAX, SERVERS_PER_ORG_MAX, ServerClient, ServerClients, ServerContext, ServerCredential, ServerOrgs,
+    ServerProbe, ServerProbes, Servers, TOOLS_BYTES_MAX, TOOLS_KEPT_MAX, TOOLS_LISTED_MAX, ToolChanges,
+};
 pub use session::{NewSession, SESSIONS_PER_AGENT_MAX, SUBSCRIPTIONS_PER_SESSION_MAX, Session, SessionState, Sessions};
 pub use store::{OpenOptions, Store};
 pub use token::same_secret;

@@ -9,6 +9,7 @@ use crate::generation::{Topic, bump};
 use crate::group;
 use crate::org::PAGE_ROWS_MAX;
 use crate::scope::{OrgScope, PlatformScope, Scope, Tenant};
+use crate::server::cascade::clear_person;
 use crate::store::{Store, Tx};
 
 /// Members one organisation may have.
@@ -126,7 +127,7 @@ impl Members<'_> {
     }
 
     /// Removes a member: from his groups too, and his keys are revoked on every replica within a second, so that they do not work again for
-    /// whoever is called so later. Agents that he answers for
+    /// whoever is called so later. His connections to servers go as well, and their tokens wait to be revoked. Agents that he answers for
     /// stay, and so does what he wrote.
     ///
     /// # Errors
@@ -145,6 +146,7 @@ impl Members<'_> {
             .await?;
         bump(&mut tx, Topic::Members).await?;
         revoke_keys(&mut tx, scope, sub, self.0.now()).await?;
+        clear_person(self.0, &mut tx, scope, sub).await?;
         tx.commit().await
     }
 

@@ -32,6 +32,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_idempotency"),
     migration!(9, "0009_tool_revisions"),
     migration!(10, "0010_next_root_key"),
+    migration!(11, "0011_registered_servers"),
 ];
 
 #[cfg(test)]

@@ -148,6 +148,13 @@ pub struct OrgScope {
     actor: Box<str>,
 }
 
+impl OrgScope {
+    /// The organisation, for constant functions.
+    pub(crate) const fn org_id(&self) -> &OrgId {
+        &self.org
+    }
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Scope {}

@@ -1,39 +1,119 @@
-//! What an external server said of itself when it was last asked, so that a restart need not ask again.
+//! The registry of external servers (reference, governance section 5): who registered one, who sees it, in which state it is.
 
-use bailiwick_model::{ServerName, Timestamp};
-use sqlx::Row;
-use sqlx::any::AnyRow;
+mod assign;
+pub(crate) mod cascade;
+mod change;
+mod client;
+mod names;
+mod orgs;
+mod probe;
+mod register;
+mod registrar;
+mod row;
+pub(crate) mod sealed;
+mod tools;
+mod visible;
+
+use bailiwick_model::registered::{
+    AllowedTools, AuthMethod, ClientId, Endpoints, ExtraAuthParams, NewToolsPolicy, RegistrationChoice, RegistrationMode, Scopes,
+    ServerEra, ServerStatus, ServerUrl,
+};
+use bailiwick_model::{OrgId, ServerId, ServerName, Timestamp};
 
 use crate::error::{StoreError, StoreResult};
-use crate::generation::{Topic, bump};
 use crate::org::PAGE_ROWS_MAX;
-use crate::scope::Tenant;
+use crate::scope::{PlatformScope, Tenant};
 use crate::store::Store;
 
-/// Largest stored answer.
-pub const PROBE_BYTES_MAX: usize = 1024 * 1024;
-/// Largest fingerprint of an endpoint.
-const ENDPOINT_BYTES_MAX: usize = 1024;
+pub use cascade::Cascade;
+pub use change::{DetailChange, Found};
+pub use client::{ClientInfo, NewClient, ServerClient, ServerClients};
+pub use orgs::{ServerContext, ServerCredential, ServerOrgs};
+pub use probe::{PROBE_BYTES_MAX, ServerProbe, ServerProbes};
+pub use register::{ORGS_PER_SERVER_MAX, SERVERS_OF_PLATFORM_MAX, SERVERS_PER_ORG_MAX};
+pub use registrar::Registrar;
+pub use tools::{KnownTool, ListedTool, TOOLS_BYTES_MAX, TOOLS_KEPT_MAX, TOOLS_LISTED_MAX, ToolChanges};
 
-/// A stored probe.
+/// A registered server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerProbe {
-    /// The server.
-    pub server: ServerName,
-    /// What the probe was made of: a fingerprint of URL or command without secrets. Another endpoint needs another probe.
-    pub endpoint: String,
-    /// The answer as JSON text.
-    pub probe: String,
-    /// When it was asked.
-    pub probed_at: Timestamp,
+pub struct RegisteredServer {
+    /// Its id.
+    pub id: ServerId,
+    /// The organisation that registered it; `None`: the platform.
+    pub owner: Option<OrgId>,
+    /// Whether every organisation sees it.
+    pub is_global: bool,
+    /// Who sees it, when it is not global. An organisation that asks is told of itself alone.
+    pub org_ids: Vec<OrgId>,
+    /// What agents and people call it.
+    pub display_name: ServerName,
+    /// Where it is.
+    pub server_url: ServerUrl,
+    /// How we should become known to its issuer.
+    pub choice: RegistrationChoice,
+    /// How we did; `None` before.
+    pub mode: Option<RegistrationMode>,
+    /// How we prove who we are, when it was given.
+    pub auth_method: Option<AuthMethod>,
+    /// What its issuer calls us, as far as that is known.
+    pub client_id: Option<ClientId>,
+    /// Its issuer as given by hand.
+    pub given: Endpoints,
+    /// Its issuer as discovery found it.
+    pub found: Endpoints,
+    /// Which scopes to ask for.
+    pub scopes: Scopes,
+    /// What to add to authorization requests.
+    pub extra_auth_params: ExtraAuthParams,
+    /// Which revisions to speak.
+    pub era: ServerEra,
+    /// Which tools are exposed; `None`: not configured.
+    pub allowed_tools: Option<AllowedTools>,
+    /// What becomes of tools that appear later.
+    pub new_tools_policy: NewToolsPolicy,
+    /// Whether it can be called.
+    pub status: ServerStatus,
+    /// Why not.
+    pub status_reason: Option<String>,
+    /// Since when it has this status.
+    pub status_at: Timestamp,
+    /// When it was last asked with success.
+    pub last_discovery_at: Option<Timestamp>,
+    /// Goes up with every change that somebody makes.
+    pub revision: i64,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When somebody last changed it.
+    pub modified_at: Timestamp,
+    /// Who.
+    pub modified_by: String,
 }
 
-/// Functions on stored probes; see [`Store::servers`].
+impl RegisteredServer {
+    /// Where tokens are given back: as found, or as given by hand; the latter first for a client that was registered by hand.
+    #[must_use]
+    pub fn endpoints(&self) -> Endpoints {
+        let (first, second) = match self.choice {
+            RegistrationChoice::Manual => (&self.given, &self.found),
+            _ => (&self.found, &self.given),
+        };
+        Endpoints {
+            issuer: first.issuer.clone().or_else(|| second.issuer.clone()),
+            authorization: first.authorization.clone().or_else(|| second.authorization.clone()),
+            token: first.token.clone().or_else(|| second.token.clone()),
+            revocation: first.revocation.clone().or_else(|| second.revocation.clone()),
+        }
+    }
+}
+
+/// Functions on registered servers; see [`Store::servers`].
 #[derive(Clone, Copy, Debug)]
 pub struct Servers<'a>(&'a Store);
 
 impl Store {
-    /// Stored probes of external servers.
+    /// Registered servers.
     #[must_use]
     pub const fn servers(&self) -> Servers<'_> {
         Servers(self)
@@ -41,81 +121,53 @@ impl Store {
 }
 
 impl Servers<'_> {
-    /// Stores a probe in place of an older one. Writes nothing, and bumps nothing, when the answer is the same as before.
+    /// One server that the organisation sees.
     ///
     /// # Errors
-    /// `Invalid` when the answer is larger than [`PROBE_BYTES_MAX`], `Conflict` when the organisation does not exist.
-    pub async fn put(&self, tenant: &impl Tenant, server: &ServerName, endpoint: &str, probe: &str) -> StoreResult<()> {
-        if probe.len() > PROBE_BYTES_MAX || endpoint.len() > ENDPOINT_BYTES_MAX {
-            return Err(StoreError::invalid(
-                "what the server says of itself is larger than 1 MiB",
-                "the server has to describe itself more briefly",
-            ));
-        }
-        let known = self.get(tenant, server, endpoint).await?;
-        if known.is_some_and(|known| known.probe == probe) {
-            return Ok(());
-        }
-        let mut tx = self.0.write(tenant).await?;
-        let statement = "INSERT INTO server_probes (tenant_id, server, endpoint, probe, probed_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (tenant_id, server) DO UPDATE SET endpoint = excluded.endpoint, probe = excluded.probe, probed_at = excluded.probed_at";
-        sqlx::query(statement)
-            .bind(tenant.org().as_str())
-            .bind(server.as_str())
-            .bind(endpoint)
-            .bind(probe)
-            .bind(self.0.now().as_micros())
-            .execute(tx.connection())
-            .await?;
-        bump(&mut tx, Topic::Servers).await?;
-        tx.commit().await
-    }
-
-    /// The probe of this server at this endpoint; `None` when there is none, or one of another endpoint.
-    ///
-    /// # Errors
-    /// `Unavailable` or `Locked`.
-    pub async fn get(&self, tenant: &impl Tenant, server: &ServerName, endpoint: &str) -> StoreResult<Option<ServerProbe>> {
-        let statement =
-            "SELECT server, endpoint, probe, probed_at FROM server_probes WHERE tenant_id = $1 AND server = $2 AND endpoint = $3";
+    /// `NotFound`, also for a server that it does not see.
+    pub async fn get(&self, tenant: &impl Tenant, id: ServerId) -> StoreResult<RegisteredServer> {
         let mut tx = self.0.read(tenant).await?;
-        let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(server.as_str()).bind(endpoint);
-        query.fetch_optional(tx.connection()).await?.as_ref().map(read).transpose()
+        visible::find(&mut tx, tenant, id).await?.ok_or_else(unknown)
     }
 
-    /// One page of probes by server, those after `after` (empty: from the beginning), at most [`PAGE_ROWS_MAX`].
+    /// The server that the organisation sees under this name; letter case does not count and `-` is `_`.
     ///
     /// # Errors
-    /// `Unavailable` or `Locked`.
-    pub async fn list(&self, tenant: &impl Tenant, after: &str) -> StoreResult<Vec<ServerProbe>> {
-        let statement =
-            "SELECT server, endpoint, probe, probed_at FROM server_probes WHERE tenant_id = $1 AND server > $2 ORDER BY server LIMIT $3";
+    /// `NotFound`, also for a server that it does not see.
+    pub async fn by_name(&self, tenant: &impl Tenant, name: &ServerName) -> StoreResult<RegisteredServer> {
         let mut tx = self.0.read(tenant).await?;
-        let query = sqlx::query(statement).bind(tenant.org().as_str()).bind(after).bind(PAGE_ROWS_MAX);
-        query.fetch_all(tx.connection()).await?.iter().map(read).collect()
+        visible::find_name(&mut tx, tenant, name).await?.ok_or_else(unknown)
     }
 
-    /// Forgets a probe; no error when there is none.
+    /// One page of the servers that the organisation sees, by id, those after `after` (`None`: from the beginning), at most
+    /// [`PAGE_ROWS_MAX`].
     ///
     /// # Errors
     /// `Unavailable` or `Locked`.
-    pub async fn delete(&self, tenant: &impl Tenant, server: &ServerName) -> StoreResult<()> {
-        let mut tx = self.0.write(tenant).await?;
-        let query = sqlx::query("DELETE FROM server_probes WHERE tenant_id = $1 AND server = $2");
-        let done = query.bind(tenant.org().as_str()).bind(server.as_str()).execute(tx.connection()).await?;
-        if done.rows_affected() > 0 {
-            bump(&mut tx, Topic::Servers).await?;
-        }
-        tx.commit().await
+    pub async fn list(&self, tenant: &impl Tenant, after: Option<ServerId>) -> StoreResult<Vec<RegisteredServer>> {
+        let mut tx = self.0.read(tenant).await?;
+        visible::page(&mut tx, tenant, after, PAGE_ROWS_MAX).await
+    }
+
+    /// One server, whoever sees it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn get_any(&self, scope: &PlatformScope, id: ServerId) -> StoreResult<RegisteredServer> {
+        let mut tx = self.0.read_servers(scope).await?;
+        visible::find_any(&mut tx, id).await?.ok_or_else(unknown)
+    }
+
+    /// One page of all servers by id, those after `after` (`None`: from the beginning), at most [`PAGE_ROWS_MAX`].
+    ///
+    /// # Errors
+    /// `Unavailable` or `Locked`.
+    pub async fn list_all(&self, scope: &PlatformScope, after: Option<ServerId>) -> StoreResult<Vec<RegisteredServer>> {
+        let mut tx = self.0.read_servers(scope).await?;
+        visible::page_of_all(&mut tx, after, PAGE_ROWS_MAX).await
     }
 }
 
-fn read(row: &AnyRow) -> StoreResult<ServerProbe> {
-    let server: String = row.try_get("server")?;
-    Ok(ServerProbe {
-        server: ServerName::parse(&server).map_err(|_| StoreError::corrupt("a server's stored name is not valid"))?,
-        endpoint: row.try_get("endpoint")?,
-        probe: row.try_get("probe")?,
-        probed_at: Timestamp::from_micros(row.try_get("probed_at")?),
-    })
+pub(crate) fn unknown() -> StoreError {
+    StoreError::not_found("the server")
 }

@@ -158,6 +158,36 @@ impl Store {
         Ok(tx)
     }
 
+    /// A transaction that reads what all organisations have at servers.
+    pub(crate) async fn read_servers(&self, _scope: &PlatformScope) -> StoreResult<Tx> {
+        let mut tx = self.begin(&self.0.pools.read, self.dialect().begin_read(), None).await?;
+        self.bind_servers(&mut tx).await?;
+        Ok(tx)
+    }
+
+    /// A transaction that changes servers, for an organisation or the platform. It reads what all organisations have at servers, and writes
+    /// it after [`bind`](Self::bind); only `server/` and what hangs on servers use it.
+    pub(crate) async fn write_servers(&self, org: Option<&OrgId>) -> StoreResult<Tx> {
+        let mut tx = self.begin(&self.0.pools.write, self.dialect().begin_write(), org).await?;
+        self.bind_servers(&mut tx).await?;
+        Ok(tx)
+    }
+
+    async fn bind_servers(&self, tx: &mut Tx) -> StoreResult<()> {
+        if let Some(bind) = self.dialect().bind_servers() {
+            sqlx::query(bind).execute(tx.connection()).await?;
+        }
+        Ok(())
+    }
+
+    /// Binds the transaction to another organisation from here on.
+    pub(crate) async fn bind(&self, tx: &mut Tx, org: &OrgId) -> StoreResult<()> {
+        if let Some(bind) = self.dialect().bind_tenant() {
+            sqlx::query(bind).bind(org.as_str()).execute(tx.connection()).await?;
+        }
+        Ok(())
+    }
+
     /// For a single statement on platform tables; anything else needs a transaction.
     pub(crate) fn read_pool(&self) -> &AnyPool {
         &self.0.pools.read

@@ -29,14 +29,14 @@ impl ProbeNote {
 
     /// What is known from earlier; nothing, when it cannot be read.
     pub(crate) async fn read(&self) -> Option<Probe> {
-        let stored = self.store.servers().get(&self.scope, &self.server, &self.endpoint).await.ok().flatten()?;
+        let stored = self.store.server_probes().get(&self.scope, &self.server, &self.endpoint).await.ok().flatten()?;
         serde_json::from_str(&stored.probe).ok()
     }
 
     /// Keeps a probe. Not being able to costs a question at the next start, nothing else.
     pub(crate) async fn write(&self, probe: &Probe) {
         let Ok(text) = serde_json::to_string(probe) else { return };
-        if let Err(cause) = self.store.servers().put(&self.scope, &self.server, &self.endpoint, &text).await {
+        if let Err(cause) = self.store.server_probes().put(&self.scope, &self.server, &self.endpoint, &text).await {
             warn!(server = %self.server, %cause, "what the server said of itself is not kept");
         }
     }

@@ -48,6 +48,20 @@ pub(super) const SEALED_TABLES: &[SealedTable] = &[
         whole: "SELECT CAST('' AS TEXT) AS row_name, version, tenant_key, data_key, sealed FROM audit_keys \
                 WHERE tenant_id = $1 AND ('' > $2 OR version > $3) ORDER BY version LIMIT $4",
     },
+    SealedTable {
+        name: "server_secrets",
+        count: "SELECT tenant_key, count(*) AS sealed_rows FROM server_secrets WHERE tenant_id = $1 GROUP BY tenant_key",
+        older: "SELECT server_id || '/' || kind || '/' || holder AS row_name, version, tenant_key, data_key, substr(sealed, 1, 10) AS head \
+                FROM server_secrets WHERE tenant_id = $1 AND tenant_key < $2 AND (server_id || '/' || kind || '/' || holder > $3 \
+                OR (server_id || '/' || kind || '/' || holder = $3 AND version > $4)) \
+                ORDER BY server_id || '/' || kind || '/' || holder, version LIMIT $5",
+        update: "UPDATE server_secrets SET tenant_key = $2, data_key = $3 \
+                 WHERE tenant_id = $1 AND server_id || '/' || kind || '/' || holder = $4 AND version = $5 AND tenant_key = $6",
+        whole: "SELECT server_id || '/' || kind || '/' || holder AS row_name, version, tenant_key, data_key, sealed FROM server_secrets \
+                WHERE tenant_id = $1 AND (server_id || '/' || kind || '/' || holder > $2 \
+                OR (server_id || '/' || kind || '/' || holder = $2 AND version > $3)) \
+                ORDER BY server_id || '/' || kind || '/' || holder, version LIMIT $4",
+    },
 ];
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(crate) async fn organisations_do_not_see_each_other(db: &TestDb) {
     let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
     store.secrets().put(&acme.scope, "only-acme", &"canary".into()).await.unwrap();
     store.agents().create(&acme.scope, &agent_id("only-acme"), &agent_type("t")).await.unwrap();
-    store.servers().put(&acme.scope, &server("only"), "e", "{}").await.unwrap();
+    store.server_probes().put(&acme.scope, &server("only"), "e", "{}").await.unwrap();
     let key = store.keys().create(&acme.scope, new_key(&acme)).await.unwrap();
 
     // What is foreign and what never was give the same words.
@@ -46,17 +46,17 @@ pub(crate) async fn organisations_do_not_see_each_other(db: &TestDb) {
     assert_kind(store.keys().revoke(&beta.scope, key.id).await, StoreErrorKind::NotFound);
     assert_kind(store.secrets().delete(&beta.scope, "only-acme").await, StoreErrorKind::NotFound);
     assert_kind(store.agents().set_disabled(&beta.scope, &agent_id("only-acme"), true).await, StoreErrorKind::NotFound);
-    assert_eq!(store.servers().get(&beta.scope, &server("only"), "e").await.unwrap(), None);
-    store.servers().delete(&beta.scope, &server("only")).await.unwrap();
+    assert_eq!(store.server_probes().get(&beta.scope, &server("only"), "e").await.unwrap(), None);
+    store.server_probes().delete(&beta.scope, &server("only")).await.unwrap();
 
     assert!(store.secrets().list(&beta.scope, "").await.unwrap().is_empty());
     assert!(store.keys().list(&beta.scope, "").await.unwrap().is_empty());
-    assert!(store.servers().list(&beta.scope, "").await.unwrap().is_empty());
+    assert!(store.server_probes().list(&beta.scope, "").await.unwrap().is_empty());
     assert_eq!(store.agents().list(&beta.scope, "").await.unwrap().len(), 1);
     // And nothing of the attempts reached the other side.
     assert_eq!(store.secrets().open(&acme.scope, "only-acme").await.unwrap().expose_secret(), "canary");
     assert_eq!(store.keys().list(&acme.scope, "").await.unwrap()[0].revoked_at, None);
-    assert!(store.servers().get(&acme.scope, &server("only"), "e").await.unwrap().is_some());
+    assert!(store.server_probes().get(&acme.scope, &server("only"), "e").await.unwrap().is_some());
 }
 
 /// Many operations of one organisation with names that the other uses as well leave the other's rows byte for byte as they were.
@@ -67,7 +67,7 @@ pub(crate) async fn mirrored_organisations_stay_untouched(db: &TestDb) {
     for org in [&acme, &beta] {
         for name in ["x", "y"] {
             store.secrets().put(&org.scope, name, &"v".into()).await.unwrap();
-            store.servers().put(&org.scope, &server(name), "e", "{}").await.unwrap();
+            store.server_probes().put(&org.scope, &server(name), "e", "{}").await.unwrap();
         }
         store.keys().create(&org.scope, new_key(org)).await.unwrap();
     }
@@ -100,8 +100,8 @@ async fn act(store: &Store, acme: &Org, acting: &Scope, dice: u64) {
                 store.keys().revoke(&acme.scope, key.id).await.unwrap();
             }
         }
-        4 => store.servers().put(&acme.scope, &server(name), "f", "[]").await.unwrap(),
-        5 => store.servers().delete(&acme.scope, &server(name)).await.unwrap(),
+        4 => store.server_probes().put(&acme.scope, &server(name), "f", "[]").await.unwrap(),
+        5 => store.server_probes().delete(&acme.scope, &server(name)).await.unwrap(),
         6 => store.agents().set_disabled(&acme.scope, &acme.agent, dice & 16 == 0).await.unwrap(),
         _ => {
             let new = NewSession { revision: "r".into(), capabilities: "{}".into(), client_info: None };
@@ -194,20 +194,20 @@ pub(crate) async fn probes_are_kept_per_endpoint(db: &TestDb) {
     let store = db.open().await;
     let acme = make_org(&store, "acme").await;
     let files = server("files");
-    assert_eq!(store.servers().get(&acme.scope, &files, "e1").await.unwrap(), None);
-    store.servers().put(&acme.scope, &files, "e1", r#"{"a":1}"#).await.unwrap();
-    assert_eq!(store.servers().get(&acme.scope, &files, "e1").await.unwrap().unwrap().probe, r#"{"a":1}"#);
-    assert_eq!(store.servers().get(&acme.scope, &files, "e2").await.unwrap(), None);
-    store.servers().put(&acme.scope, &files, "e2", "{}").await.unwrap();
-    assert_eq!(store.servers().get(&acme.scope, &files, "e1").await.unwrap(), None);
-    assert_eq!(store.servers().list(&acme.scope, "").await.unwrap().len(), 1);
+    assert_eq!(store.server_probes().get(&acme.scope, &files, "e1").await.unwrap(), None);
+    store.server_probes().put(&acme.scope, &files, "e1", r#"{"a":1}"#).await.unwrap();
+    assert_eq!(store.server_probes().get(&acme.scope, &files, "e1").await.unwrap().unwrap().probe, r#"{"a":1}"#);
+    assert_eq!(store.server_probes().get(&acme.scope, &files, "e2").await.unwrap(), None);
+    store.server_probes().put(&acme.scope, &files, "e2", "{}").await.unwrap();
+    assert_eq!(store.server_probes().get(&acme.scope, &files, "e1").await.unwrap(), None);
+    assert_eq!(store.server_probes().list(&acme.scope, "").await.unwrap().len(), 1);
     let large = " ".repeat(1024 * 1024 + 1);
-    assert_kind(store.servers().put(&acme.scope, &files, "e2", &large).await, StoreErrorKind::Invalid);
+    assert_kind(store.server_probes().put(&acme.scope, &files, "e2", &large).await, StoreErrorKind::Invalid);
     let nowhere = operator(&store).within(&org_id("nowhere"));
-    assert_kind(store.servers().put(&nowhere, &files, "e", "{}").await, StoreErrorKind::Conflict);
-    store.servers().delete(&acme.scope, &files).await.unwrap();
-    store.servers().delete(&acme.scope, &files).await.unwrap();
-    assert!(store.servers().list(&acme.scope, "").await.unwrap().is_empty());
+    assert_kind(store.server_probes().put(&nowhere, &files, "e", "{}").await, StoreErrorKind::Conflict);
+    store.server_probes().delete(&acme.scope, &files).await.unwrap();
+    store.server_probes().delete(&acme.scope, &files).await.unwrap();
+    assert!(store.server_probes().list(&acme.scope, "").await.unwrap().is_empty());
 }
 
 pub(crate) async fn every_change_moves_its_counter(db: &TestDb) {
@@ -236,7 +236,7 @@ pub(crate) async fn every_change_moves_its_counter(db: &TestDb) {
     moved(&[Topic::Secrets]).await;
     store.secrets().delete(&acme.scope, "s").await.unwrap();
     moved(&[Topic::Secrets]).await;
-    store.servers().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
+    store.server_probes().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
     moved(&[Topic::Servers]).await;
     instructions::put(&store, &acme.scope, &DocOwner::Org, &instructions::text("rule", "x", "v")).await;
     moved(&[Topic::Instructions]).await;
@@ -248,7 +248,7 @@ pub(crate) async fn every_change_moves_its_counter(db: &TestDb) {
     assert!(store.runs().finish(&acme.scope, Finisher::Owner(&ann), &run, Outcome::Done, None).await.unwrap().was_open);
     feedback::put(&store, &acme.scope, "gap", "other", None).await;
     moved(&[]).await;
-    store.servers().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
+    store.server_probes().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
     store.orgs().ensure(&platform, &org_id("acme")).await.unwrap();
     assert_kind(store.orgs().create(&platform, &org_id("acme")).await, StoreErrorKind::Conflict);
     assert_kind(
