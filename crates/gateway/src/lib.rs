@@ -33,7 +33,10 @@ mod manage;
 mod mask;
 mod memory;
 mod methods;
+#[allow(dead_code, reason = "what lends tokens to calls and registers servers stands on it")]
+mod oauth;
 pub mod operations;
+mod outward;
 mod peer;
 mod product;
 mod progress;

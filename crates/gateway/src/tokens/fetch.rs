@@ -8,12 +8,12 @@ use bailiwick_model::Timestamp;
 use bailiwick_model::address::Cidr;
 use bailiwick_model::config::IssuerConfig;
 use bailiwick_modules::egress::{BaseUrl, Egress, HttpClient, HttpLimits, HttpRequest, Rules, Tls};
-use bailiwick_modules::{CallContext, Cancel};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::key_set::{KEY_SET_BYTES_MAX, KeySet};
 use crate::lock::Lock;
+use crate::outward;
 
 /// One look, all its requests together.
 const LOOK_MAX: Duration = Duration::from_secs(10);
@@ -125,11 +125,7 @@ impl Source {
         let client = HttpClient::new(base, self.egress.clone(), rules, Tls::default(), limits);
         let request = HttpRequest::new(Method::GET, target)
             .with(header::ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
-        // The runtime's clock, which tests hold; the wall clock is of no use to a request.
-        let deadline = (tokio::time::Instant::now() + REQUEST_MAX).into_std();
-        let cancel = Cancel::new();
-        let context = CallContext { deadline, cancel: &cancel, call: "issuer", now: Timestamp::from_micros(0) };
-        let answer = client.send(request, context).await.map_err(|fault| fault.detail)?;
+        let answer = outward::send(&client, request, REQUEST_MAX, "issuer").await.map_err(|fault| fault.detail)?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
             status if status.is_redirection() => Err(format!("it redirects (status {}), which is not followed", status.as_u16())),
@@ -138,31 +134,7 @@ impl Source {
     }
 }
 
-/// An address as origin and request target.
+/// The address of a key set as origin and request target.
 fn place(address: &str) -> Result<(BaseUrl, String), String> {
-    let (before, query) = address.split_once('?').map_or((address, None), |(before, query)| (before, Some(query)));
-    let base = BaseUrl::parse(before).map_err(|rule| format!("the address of the keys {rule}"))?;
-    let path = if base.path.is_empty() { "/" } else { base.path.as_str() };
-    let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    Ok((base, target))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_taken_apart_once() {
-        for (address, origin, target) in [
-            ("https://id.example.com/keys", "https://id.example.com", "/keys"),
-            ("https://ID.example.com", "https://id.example.com", "/"),
-            ("https://id.example.com:8443/a/b?p=x&q=%20", "https://id.example.com:8443", "/a/b?p=x&q=%20"),
-        ] {
-            let (base, found) = place(address).unwrap();
-            assert_eq!((base.origin().as_str(), found.as_str()), (origin, target));
-        }
-        for address in ["", "keys", "file:///etc/passwd", "https://u@h/", "https://h/#f", "https://h\\@g/", "javascript:1"] {
-            assert!(place(address).is_err(), "{address}");
-        }
-    }
+    outward::place(address).map_err(|rule| format!("the address of the keys {rule}"))
 }
