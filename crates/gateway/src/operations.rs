@@ -38,6 +38,7 @@ pub use fault::{Fault, Wrong};
 pub use record::Deed;
 pub use tools::LiveTools;
 
+use crate::connections::Connections;
 use crate::lock::Lock;
 use crate::window::Window;
 
@@ -58,6 +59,8 @@ pub struct OperationsSetup {
     pub idle: Duration,
     /// Where it is known which tools there are, if anywhere.
     pub tools: Option<Arc<dyn LiveTools>>,
+    /// The way to registered servers and their authorization servers.
+    pub connections: Connections,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
@@ -76,6 +79,7 @@ struct Inner {
     rules: HouseRules,
     /// Where it is known which tools there are.
     tools: Option<Arc<dyn LiveTools>>,
+    connections: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Each organisation has its own, so that none can hide in another's noise.
@@ -90,9 +94,9 @@ impl Operations {
     /// Operations on these parts.
     #[must_use]
     pub fn new(setup: OperationsSetup) -> Self {
-        let OperationsSetup { store, ledger, rules, idle, tools, clock, random } = setup;
+        let OperationsSetup { store, ledger, rules, idle, tools, connections, clock, random } = setup;
         let (refusals, unrecorded) = (Lock::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, idle, unrecorded }))
+        Self(Arc::new(Inner { store, ledger, rules, tools, connections, clock, random, refusals, idle, unrecorded }))
     }
 
     /// The time.
@@ -127,6 +131,10 @@ impl Operations {
             window.count(at);
         }
         room
+    }
+
+    fn connections(&self) -> &Connections {
+        &self.0.connections
     }
 
     fn rules(&self) -> &HouseRules {
