@@ -204,7 +204,6 @@ impl Habits {
             scopes: None,
             default_scopes: words("read:jira-work"),
             tells_iss: false,
-            tool_scopes: BTreeMap::new(),
             ..Self::default()
         }
     }
@@ -218,14 +217,7 @@ impl Habits {
     /// Notion: no list of scopes, one proof of the client and no more, revocation at the token endpoint.
     #[must_use]
     pub fn notion() -> Self {
-        Self {
-            scopes: None,
-            default_scopes: words("workspace"),
-            revocation: Revocation::AtToken,
-            tells_iss: false,
-            tool_scopes: BTreeMap::new(),
-            ..Self::default()
-        }
+        Self { scopes: None, default_scopes: words("workspace"), revocation: Revocation::AtToken, tells_iss: false, ..Self::default() }
     }
 
     /// Sentry: the server's document stands at the place for its path only; no documents as clients.
