@@ -44,7 +44,7 @@ pub(crate) use rest::Rests;
 pub(crate) use roster::{OrgServers, Roster};
 pub use ticket::Ticket;
 
-use crate::gateway::{StartFault, oauth_settings};
+use crate::gateway::{StartFault, oauth_profiles, oauth_settings};
 use crate::mask::Mask;
 use crate::oauth::Settings;
 use crate::oauth::profiles::Profiles;
@@ -98,7 +98,7 @@ impl Connections {
         Ok(Self::new(Parts {
             store: store.clone(),
             oauth: oauth_settings(config, &egress)?,
-            profiles: Profiles::own().map_err(|fault| StartFault::new(fault.to_string(), "build the program again"))?,
+            profiles: oauth_profiles(config)?,
             workshop: Arc::new(workshop),
             mask,
             clock: Arc::clone(clock),

@@ -3,8 +3,8 @@
 mod background;
 mod start;
 
-pub(crate) use start::oauth_settings;
 pub use start::{LoadedManifest, Setup, StartFault};
+pub(crate) use start::{oauth_profiles, oauth_settings};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -94,7 +94,7 @@ impl Connections {
         let kept = self.store().server_clients().get(scope, server, &issuer).await?;
         let Some(kept) = kept else { return Err(self.issuer_changed(&record, &asked.discovered.issuer).await) };
         let client = self.client_of(&record, kept)?;
-        let configured: Vec<String> = if scopes.is_empty() { record.scopes.iter().map(str::to_owned).collect() } else { scopes.to_vec() };
+        let configured: Vec<String> = record.scopes.iter().map(str::to_owned).collect();
         let extra: Vec<(String, String)> =
             record.extra_auth_params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let challenged = asked.challenge.as_ref().and_then(|challenge| challenge.scopes.as_deref());
@@ -103,6 +103,7 @@ impl Connections {
             client: &client,
             configured: &configured,
             challenged,
+            step_up: (!scopes.is_empty()).then_some(scopes),
             profile: self.profile(&record),
             extra: &extra,
         };

@@ -158,7 +158,7 @@ impl Gateway {
         let connections = Connections::new(ConnectionParts {
             store: store.clone(),
             oauth: oauth_settings(&config, &workshop.egress)?,
-            profiles: Profiles::own().map_err(|fault| StartFault::new(fault.to_string(), "build the program again"))?,
+            profiles: oauth_profiles(&config)?,
             workshop: workshop.clone(),
             mask: mask.clone(),
             clock: clock.clone(),
@@ -314,6 +314,13 @@ pub(crate) fn oauth_settings(config: &Config, egress: &Egress) -> Result<Setting
         }
         (None, _) => Ok(settings),
     }
+}
+
+/// What is known of providers.
+pub(crate) fn oauth_profiles(config: &Config) -> Result<Profiles, StartFault> {
+    let hosts = config.connections.as_ref().map(|connections| connections.profiles.as_slice()).unwrap_or_default();
+    let profiles = Profiles::own().and_then(|profiles| profiles.with_hosts(hosts));
+    profiles.map_err(|fault| StartFault::new(fault.to_string(), "correct `connections.profiles`"))
 }
 
 /// Where a browser on this machine finds what listens on `address`.

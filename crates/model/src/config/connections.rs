@@ -18,6 +18,11 @@ pub(super) static CONNECTIONS: Section = Section {
             "Where our client id metadata document stands. Absent: at `public_url`, below it `/oauth/client-metadata.json`, if that is https.",
         ),
         Key::new(
+            "profiles",
+            Shape::Entries { names: &formats::HOST, value: &Shape::Filled, empty: true },
+            "Further hosts of providers whose habits are known, such as an instance of one's own: the host, and the word of the provider (`github`).",
+        ),
+        Key::new(
             "allow_private",
             Shape::List(&Shape::Format(&formats::CIDR)),
             "Ranges that registered servers and their authorization servers may be dialled in although they are not public.",
@@ -41,6 +46,8 @@ pub struct ConnectionsConfig {
     pub client_name: String,
     /// Where our client id metadata document stands; `None`: with us.
     pub client_metadata_url: Option<String>,
+    /// Further hosts of known providers: the host in lower case, and the word of the provider.
+    pub profiles: Vec<(String, String)>,
     /// Ranges that may be dialled although they are not public.
     pub allow_private: Vec<Cidr>,
     /// Whether plain http to this machine is accepted.
@@ -52,6 +59,7 @@ impl Default for ConnectionsConfig {
         Self {
             client_name: CLIENT_NAME_DEFAULT.to_owned(),
             client_metadata_url: None,
+            profiles: Vec::new(),
             allow_private: Vec::new(),
             allow_loopback_http: false,
         }
@@ -66,11 +74,20 @@ pub(super) fn connections(field: &Field<'_>) -> Option<ConnectionsConfig> {
     let config = ConnectionsConfig {
         client_name: table.read("client_name", client_name).unwrap_or(default.client_name),
         client_metadata_url: table.read("client_metadata_url", filled),
+        profiles: table.read("profiles", profiles).unwrap_or_default(),
         allow_private: table.read("allow_private", |f| f.each(cidr)).unwrap_or_default(),
         allow_loopback_http: table.read("allow_loopback_http", Field::boolean).unwrap_or_default(),
     };
     table.finish();
     Some(config)
+}
+
+fn profiles(field: &Field<'_>) -> Option<Vec<(String, String)>> {
+    let mut profiles = Vec::new();
+    for (entry, value) in field.entries()? {
+        profiles.push((entry.key.to_ascii_lowercase(), value.filled()?.to_owned()));
+    }
+    Some(profiles)
 }
 
 fn client_name(field: &Field<'_>) -> Option<String> {
