@@ -160,7 +160,8 @@ impl Lending {
     pub(crate) async fn renew(&self, scope: &Scope, loan: &Loan, demand: &Demand) -> Result<Link, Unlent> {
         let record = self.record();
         let Some(holder) = &loan.holder else { return Err(Unlent::Refused) };
-        if demand.status == 403 {
+        // The person may have connected again a moment ago, perhaps elsewhere.
+        if demand.status == 403 && !self.connections.has_other(&self.scope, &record, holder, loan.version).await {
             return Err(self.step_up(scope, &record, holder, demand).await);
         }
         match self.connections.renewed(&self.scope, &record, holder, loan.version).await {

@@ -54,6 +54,12 @@ impl Connections {
         Some(Refreshed::Token(token_of(open)))
     }
 
+    /// Whether there are other tokens than those of `version` by now.
+    pub(super) async fn has_other(&self, scope: &OrgScope, record: &RegisteredServer, holder: &Holder, version: i64) -> bool {
+        let info = self.store().connections().info(scope, record.id, holder).await;
+        matches!(info, Ok(Some(info)) if info.version != version && info.status == TokenStatus::Valid)
+    }
+
     /// Another token than that of `version`, which the server refused.
     pub(super) async fn renewed(&self, scope: &OrgScope, record: &RegisteredServer, holder: &Holder, version: i64) -> Refreshed {
         match self.store().connections().open_access(scope, record.id, holder).await {

@@ -19,17 +19,17 @@ impl Connections {
     pub(crate) async fn give_back(self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if let Err(cause) = self.give_back_once().await {
+            if let Err(cause) = self.give_back_now().await {
                 warn!(%cause, "tokens that are to be revoked cannot be looked up");
             }
         }
     }
 
-    /// One batch; says how many tokens were given back.
+    /// One batch, now; says how many tokens were given back.
     ///
     /// # Errors
     /// When the rows cannot be read or written.
-    pub(crate) async fn give_back_once(&self) -> Result<usize, ConnectFault> {
+    pub async fn give_back_now(&self) -> Result<usize, ConnectFault> {
         let platform = self.platform()?;
         let due = self.store().revocations().lease_due(&platform, LEASE).await?;
         let mut done = 0;

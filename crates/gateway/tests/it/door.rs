@@ -30,6 +30,10 @@ impl Door {
         Self { url }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A client with this key, greeted.
     pub(crate) async fn client(&self, era: Era, key: &str) -> Client {
         let client = Client::http(&self.url, era).bearer(key);

@@ -1,0 +1,4 @@
+//! Registered servers behind the call path: tokens lent, refreshed, consented to, given back, before fake providers on loopback.
+
+mod bench;
+mod stories;
