@@ -269,7 +269,7 @@ pub(crate) async fn nothing_is_left_by_who_was_just_connecting(db: &TestDb) {
     let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
     let platform = operator(&store);
     let (acme_id, beta_id) = (org_name(&acme).clone(), org_name(&beta).clone());
-    let server = store.servers().register_for(&platform, &[acme_id.clone()], &manual("s"), None).await.unwrap().id;
+    let server = store.servers().register_for(&platform, std::slice::from_ref(&acme_id), &manual("s"), None).await.unwrap().id;
     for round in 0..10 {
         let both = [acme_id.clone(), beta_id.clone()];
         store.servers().set_orgs(&platform, server, &both).await.unwrap();
