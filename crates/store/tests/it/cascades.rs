@@ -262,3 +262,24 @@ pub(crate) async fn without_the_root_key_everything_goes_unrevoked(db: &TestDb) 
     assert!(db.raw_rows("SELECT 1 FROM server_secrets WHERE kind LIKE 'revoke%'").await.is_empty());
     assert!(db.raw_rows(&format!("SELECT 1 FROM server_secrets WHERE server_id = '{own}'")).await.is_empty());
 }
+
+/// Whoever connects while his organisation loses the server is connected before or not at all.
+pub(crate) async fn nothing_is_left_by_who_was_just_connecting(db: &TestDb) {
+    let (store, other) = (db.open().await, db.open().await);
+    let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
+    let platform = operator(&store);
+    let (acme_id, beta_id) = (org_name(&acme).clone(), org_name(&beta).clone());
+    let server = store.servers().register_for(&platform, std::slice::from_ref(&acme_id), &manual("s"), None).await.unwrap().id;
+    for round in 0..10 {
+        let both = [acme_id.clone(), beta_id.clone()];
+        store.servers().set_orgs(&platform, server, &both).await.unwrap();
+        let (ann, from, new) = (person("ann"), issuer(), tokens("ann"));
+        let (connections, servers) = (store.connections(), other.servers());
+        let (put, cascade) =
+            tokio::join!(connections.put(&beta.scope, server, &ann, &from, &new), servers.set_orgs(&platform, server, &both[..1]));
+        assert_eq!(cascade.unwrap().connections, u64::from(put.is_ok()), "{round}");
+        for rows in ["connections WHERE", "server_secrets WHERE kind IN ('access', 'refresh') AND"] {
+            assert!(db.raw_rows(&format!("SELECT 1 FROM {rows} tenant_id = 'beta'")).await.is_empty(), "{round}: {rows}");
+        }
+    }
+}
