@@ -126,7 +126,8 @@ impl Connections<'_> {
                          ON CONFLICT (tenant_id, server_id, holder) DO UPDATE SET token_status = 'valid', issuer = excluded.issuer, \
                          scopes = excluded.scopes, expires_at = excluded.expires_at, version = connections.version + 1, \
                          has_refresh = excluded.has_refresh, failure = NULL, refresh_until = NULL, \
-                         refresh_epoch = connections.refresh_epoch + 1, refresh_attempted = 0, modified_at = excluded.modified_at \
+                         refresh_epoch = connections.refresh_epoch + 1, refresh_attempted = 0, created_at = excluded.created_at, \
+                         modified_at = excluded.modified_at \
                          RETURNING version";
         let row = sqlx::query(statement)
             .bind(tenant.org().as_str())

@@ -260,7 +260,11 @@ async fn drop_flow(tx: &mut Tx, org: &OrgId, row: &AnyRow) -> StoreResult<()> {
 
 fn belongs(row: &AnyRow, org: &OrgId, bearer: FlowBearer<'_>) -> StoreResult<bool> {
     Ok(match bearer {
-        FlowBearer::Person { org: of, sub } => of == org && sub.as_str() == row.try_get::<String, _>("acting")?,
+        // What was begun in a browser ends there.
+        FlowBearer::Person { org: of, sub } => {
+            let is_browsers = row.try_get::<Option<String>, _>("browser_digest")?.is_some();
+            of == org && sub.as_str() == row.try_get::<String, _>("acting")? && !is_browsers
+        }
         FlowBearer::Browser(secret) => {
             let kept: Option<String> = row.try_get("browser_digest")?;
             let given = state_digest(secret.expose_secret());

@@ -21,6 +21,8 @@ struct Story {
     quirks: &'static [&'static str],
     /// Whether tokens can be given back.
     revokes: bool,
+    /// Whether an authorization request may name scopes, so that more can be asked for.
+    steps_up: bool,
 }
 
 fn stories() -> Vec<Story> {
@@ -31,24 +33,27 @@ fn stories() -> Vec<Story> {
             by_hand: Some(("/login/oauth/authorize", "/login/oauth/token")),
             quirks: &["no_registration"],
             revokes: false,
+            steps_up: true,
         },
-        Story { profile: "atlassian", habits: Habits::atlassian(), by_hand: None, quirks: &["scope_rejected", "dcr_only"], revokes: true },
-        Story { profile: "linear", habits: Habits::linear(), by_hand: None, quirks: &["bearer_spelling"], revokes: true },
+        Story { profile: "atlassian", habits: Habits::atlassian(), by_hand: None, quirks: &["scope_rejected", "dcr_only"], revokes: true, steps_up: false },
+        Story { profile: "linear", habits: Habits::linear(), by_hand: None, quirks: &["bearer_spelling"], revokes: true, steps_up: true },
         Story {
             profile: "notion",
             habits: Habits::notion(),
             by_hand: None,
             quirks: &["no_scopes_listed", "one_auth_method", "revocation_at_token_endpoint"],
             revokes: true,
+            steps_up: true,
         },
-        Story { profile: "sentry", habits: Habits::sentry(), by_hand: None, quirks: &["metadata_at_path_only"], revokes: true },
-        Story { profile: "slack", habits: Habits::slack(CALLBACK), by_hand: Some(("/authorize", "/token")), quirks: &["no_registration"], revokes: true },
+        Story { profile: "sentry", habits: Habits::sentry(), by_hand: None, quirks: &["metadata_at_path_only"], revokes: true, steps_up: true },
+        Story { profile: "slack", habits: Habits::slack(CALLBACK), by_hand: Some(("/authorize", "/token")), quirks: &["no_registration"], revokes: true, steps_up: true },
         Story {
             profile: "google",
             habits: Habits::google(CALLBACK),
             by_hand: Some(("/authorize", "/token")),
             quirks: &["no_registration"],
             revokes: true,
+            steps_up: true,
         },
     ]
 }
@@ -88,7 +93,7 @@ async fn live(story: Story) {
     assert_eq!(said["isError"], json!(false), "{said}");
     assert_eq!(provider.grants("refresh_token").len(), refreshes + 2);
 
-    step_up(&bench, &provider).await;
+    step_up(&bench, &provider, story.steps_up).await;
     re_consent(&bench, &provider).await;
     give_back(&bench, &provider, &record, story.revokes).await;
     names_quirks(&bench, &record, story.quirks).await;
@@ -102,14 +107,16 @@ fn publish(provider: &Provider, bench: &Bench) {
 }
 
 /// A tool that needs more than was granted: the person consents to more, and it works.
-async fn step_up(bench: &Bench, provider: &Provider) {
+async fn step_up(bench: &Bench, provider: &Provider, possible: bool) {
     let client = bench.client(0, Era::Modern, json!({"elicitation": {"url": {}}})).await;
     let asked = client.request("tools/call", json!({"name": "notes__write_note", "arguments": {"text": "more"}})).await.unwrap().result;
     let link = asked["inputRequests"]["sign_in"]["params"]["url"].as_str().unwrap_or_else(|| panic!("no link: {asked}")).to_owned();
     bench.follow(provider, &link).await;
-    let again = answered(&asked, "tools/call", "notes__write_note");
+    let again = answered(&asked, "notes__write_note");
     let said = client.request("tools/call", again).await.unwrap().result;
-    assert_eq!(said["isError"], json!(false), "{said}");
+    // Where no scope may be named, the provider alone decides, and the agent hears a clear word.
+    assert_eq!(said["isError"], json!(!possible), "{said}");
+    assert!(possible || said["structuredContent"]["code"] == "upstream_auth", "{said}");
 }
 
 /// Everything is revoked on the provider's page: the agent is given a link, and goes on afterwards.
@@ -142,7 +149,7 @@ async fn names_quirks(bench: &Bench, record: &RegisteredServer, wanted: &[&str])
 }
 
 /// The call again, with the answer that the person went there.
-fn answered(asked: &Value, _method: &str, tool: &str) -> Value {
+fn answered(asked: &Value, tool: &str) -> Value {
     json!({
         "name": tool, "arguments": {"text": "more"},
         "inputResponses": {"sign_in": {"action": "accept"}},
