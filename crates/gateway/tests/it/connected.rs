@@ -1,4 +1,6 @@
 //! Registered servers behind the call path: tokens lent, refreshed, consented to, given back, before fake providers on loopback.
 
 mod bench;
+mod forms;
+mod replicas;
 mod stories;

@@ -9,8 +9,8 @@ use bailiwick_gateway::{Gateway, LoadedManifest, Returned, Setup};
 use bailiwick_model::config::Config;
 use bailiwick_model::manifest::Manifest;
 use bailiwick_model::registered::{
-    AuthMethod, ClientId, EndpointUrl, Endpoints, ExtraAuthParams, Holder, NewServer, NewToolsPolicy, RegistrationChoice, Scopes, ServerEra,
-    ServerStatus, ServerUrl,
+    AuthMethod, ClientId, EndpointUrl, Endpoints, ExtraAuthParams, Holder, NewServer, NewToolsPolicy, RegistrationChoice, Scopes,
+    ServerEra, ServerStatus, ServerUrl,
 };
 use bailiwick_model::time::{Clock, Random};
 use bailiwick_model::{AgentId, AgentType, OrgId, Role, ServerName, Subject, Timestamp};
