@@ -220,6 +220,7 @@ impl Gateway {
             rules: self.0.house.instructions().map(|config| config.rules.clone()).unwrap_or_default(),
             idle: self.0.house.runs().copied().unwrap_or_default().idle,
             tools: Some(Arc::new(self.clone())),
+            loopback_http: false,
             clock: self.0.clock.clone(),
             random: self.0.random.clone(),
         })

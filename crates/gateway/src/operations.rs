@@ -20,6 +20,7 @@ mod record;
 pub mod repeat;
 pub mod run;
 pub mod secret;
+pub mod server;
 mod tools;
 
 use std::collections::HashMap;
@@ -32,7 +33,7 @@ use bailiwick_model::{Code, HouseRules, OrgId, Timestamp};
 use bailiwick_store::ledger::Ledger;
 use bailiwick_store::{Runs, Store};
 
-pub use acting::{Acting, Admin, Author, Platform, Reader, Required};
+pub use acting::{Acting, Admin, Author, Person, Platform, Reader, Required};
 use fault::Done;
 pub use fault::{Fault, Wrong};
 pub use record::Deed;
@@ -58,6 +59,8 @@ pub struct OperationsSetup {
     pub idle: Duration,
     /// Where it is known which tools there are, if anywhere.
     pub tools: Option<Arc<dyn LiveTools>>,
+    /// Whether registered servers may be on this machine, over plain http.
+    pub loopback_http: bool,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
@@ -82,6 +85,8 @@ struct Inner {
     refusals: Lock<HashMap<OrgId, Window>>,
     /// How long an implicit run lasts without news.
     idle: Duration,
+    /// Whether registered servers may be on this machine, over plain http.
+    loopback_http: bool,
     /// Deeds that were done although their outcome could not be recorded.
     unrecorded: AtomicU64,
 }
@@ -90,9 +95,9 @@ impl Operations {
     /// Operations on these parts.
     #[must_use]
     pub fn new(setup: OperationsSetup) -> Self {
-        let OperationsSetup { store, ledger, rules, idle, tools, clock, random } = setup;
+        let OperationsSetup { store, ledger, rules, idle, tools, loopback_http, clock, random } = setup;
         let (refusals, unrecorded) = (Lock::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, idle, unrecorded }))
+        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, idle, loopback_http, unrecorded }))
     }
 
     /// The time.
@@ -135,6 +140,10 @@ impl Operations {
 
     fn tools(&self) -> Option<&dyn LiveTools> {
         self.0.tools.as_deref()
+    }
+
+    fn allows_loopback_http(&self) -> bool {
+        self.0.loopback_http
     }
 
     fn ledger(&self) -> Done<&Ledger> {
