@@ -226,7 +226,9 @@ impl Operations {
             Who::Caller { scope, standing, .. } => {
                 self.forbidden(scope, operation, "an administrator of whoever registered the server", standing)
             }
-            Who::Operator(_) => Fault::new(Code::Forbidden, "the server was registered by somebody else", "name its organisation with `--org`"),
+            Who::Operator(_) => {
+                Fault::new(Code::Forbidden, "the server was registered by somebody else", "name its organisation with `--org`")
+            }
         }
     }
 

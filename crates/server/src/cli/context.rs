@@ -109,7 +109,11 @@ impl Context {
         };
         let rules = settings.config.instructions.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
         let idle = settings.config.runs.unwrap_or_default().idle;
-        Ok(Desk::here(Here { store, scope, ledger, home: settings.config.org.clone(), rules, idle }, &self.clock, &self.random))
+        Ok(Desk::here(
+            Here { store, scope, ledger, home: settings.config.org.clone(), rules, idle, loopback_http: false },
+            &self.clock,
+            &self.random,
+        ))
     }
 
     /// Who is written down as the author of a change.

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::http::api::me::ShowMe;
 use crate::http::api::operation::{Ask, Nothing, Operation};
 use crate::http::api::org::{CreateOrg, ListOrgs, NewOrg, OrgPath, ShowOrg};
-use crate::http::api::page::{Page, Paged};
+use crate::http::api::page::{Page, Paged, TokenPage, TokenQuery};
 
 /// Pages that one list is read to: a list that does not end is cut, not followed for ever.
 const PAGES_MAX: usize = 1_000;
@@ -45,6 +45,8 @@ pub(crate) struct Here {
     pub(crate) rules: HouseRules,
     /// How long its implicit runs last without news.
     pub(crate) idle: Duration,
+    /// Whether registered servers may be on this machine, over plain http.
+    pub(crate) loopback_http: bool,
 }
 
 pub(crate) struct Local {
@@ -62,6 +64,7 @@ impl Desk {
             idle: here.idle,
             // Which tools agents have is known where they are served.
             tools: None,
+            loopback_http: here.loopback_http,
             clock: Arc::clone(clock),
             random: Arc::clone(random),
         });
@@ -78,7 +81,7 @@ impl Desk {
     /// # Errors
     /// What the operation or the gateway says.
     pub(super) async fn ask<O: Operation<Query: Default>>(&self, path: O::Path, body: O::Body) -> Result<O::Answer, Failure> {
-        self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None }).await
+        self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None, org: None }).await
     }
 
     /// Does an operation, of which everything is given.
@@ -114,8 +117,9 @@ impl Desk {
         let mut all = Vec::new();
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
-            let page =
-                self.send::<O>(Ask { path: path.clone(), query: query.clone().at(cursor), body: Nothing {}, expected: None }).await?;
+            let page = self
+                .send::<O>(Ask { path: path.clone(), query: query.clone().at(cursor), body: Nothing {}, expected: None, org: None })
+                .await?;
             all.extend(page.items);
             cursor = page.next_cursor;
             if cursor.is_none() || all.len() >= count {
@@ -123,6 +127,38 @@ impl Desk {
             }
         }
         all.truncate(count);
+        Ok(all)
+    }
+
+    /// Does an operation in an organisation that stands beside its path.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn ask_in<O: Operation<Query: Default>>(
+        &self,
+        org: &OrgId,
+        path: O::Path,
+        body: O::Body,
+    ) -> Result<O::Answer, Failure> {
+        self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None, org: Some(org.clone()) }).await
+    }
+
+    /// A whole list of an organisation that stands beside its path.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn all_in<O, T>(&self, org: Option<&OrgId>) -> Result<Vec<T>, Failure>
+    where
+        O: Operation<Path = Nothing, Query = TokenQuery, Body = Nothing, Answer = TokenPage<T>>,
+    {
+        let mut all = Vec::new();
+        let mut query = TokenQuery::first();
+        for _ in 0..PAGES_MAX {
+            let page = self.send::<O>(Ask { path: Nothing {}, query, body: Nothing {}, expected: None, org: org.cloned() }).await?;
+            all.extend(page.items);
+            let Some(token) = page.next_token else { break };
+            query = TokenQuery::at(token);
+        }
         Ok(all)
     }
 

@@ -11,6 +11,7 @@ mod cursor;
 mod decode;
 mod docs;
 pub(crate) mod document;
+pub(crate) mod envelope;
 pub(crate) mod event;
 pub(crate) mod feedback;
 pub(crate) mod group;
@@ -28,6 +29,7 @@ pub(crate) mod route;
 pub(crate) mod run;
 mod schemas;
 pub(crate) mod secret;
+pub(crate) mod server;
 mod table;
 pub(crate) mod text;
 
@@ -66,6 +68,7 @@ pub(crate) fn routes() -> Vec<Route> {
         call::routes(),
         feedback::routes(),
         event::routes(),
+        server::routes(),
         platform_admin::routes(),
     ];
     nouns.into_iter().flatten().collect()

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_model::ServerName;
 use bailiwick_model::registered::{
     AllowedTools, AuthMethod, ClientId, EndpointUrl, Endpoints, ExtraAuthParams, NewServer, NewToolsPolicy, RegistrationChoice, Scopes,
     ServerEra, ServerUrl,
 };
-use bailiwick_model::ServerName;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::operations::fault::{Done, Fault, Wrong};
