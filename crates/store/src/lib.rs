@@ -5,12 +5,14 @@
 //! hang together: `store.agents().create(..)`, `store.keys().revoke(..)`.
 
 mod agent;
+mod connection;
 mod constraint;
 mod database;
 mod dialect;
 mod error;
 pub mod event;
 mod feedback;
+mod flow;
 mod generation;
 mod group;
 mod handle;
@@ -45,6 +47,9 @@ mod vault;
 mod wrapped;
 
 pub use agent::{Agent, AgentChange, AgentOwner, Agents};
+pub use connection::{
+    ConnectionInfo, Connections, LeasedRefresh, NewTokens, OpenConnection, REFRESH_LEASE_MAX, RefreshFailure, RefreshLease, TOKEN_BYTES_MAX,
+};
 pub use database::DatabaseUrl;
 pub use dialect::{Dialect, LOCK_WAIT};
 pub use error::{StoreError, StoreErrorKind, StoreResult};
@@ -52,6 +57,7 @@ pub use feedback::{
     FEEDBACK_PAGE_MAX, FEEDBACK_PER_ORG_MAX, FEEDBACK_PER_SUBJECT_MAX, FEEDBACK_PRUNED_MAX, Feedback, FeedbackFilter, FeedbackSource,
     FeedbackStamp, Feedbacks, RESOLUTION_CHARS_MAX, Resolved,
 };
+pub use flow::{FLOWS_PER_HOLDER_MAX, FLOWS_PER_ORG_MAX, Flow, FlowBearer, Flows, NewFlow, PRUNED_FLOWS_MAX, TakenFlow};
 pub use generation::{Generations, Topic};
 pub use group::{GROUPS_PER_ORG_MAX, Group, GroupMember, Groups};
 pub use handle::HANDLE_BYTES_MAX;
@@ -67,6 +73,7 @@ pub use memory::Memory;
 pub use migrate::{Migrate, MigrateReport, apply as apply_migrations, grant as grant_role};
 pub use org::{Organisation, Orgs, PAGE_ROWS_MAX};
 pub use rate::{Rates, Settled, Share, Taken, Want};
+pub use revocation::{DueRevocation, FailedRevocation, REVOCATION_ATTEMPTS_MAX, REVOCATION_LEASE_MAX, REVOCATIONS_LEASED_MAX, Revocations};
 pub use root_key::RootKeySource;
 pub use rotation::{KeyVersion, Opened, OtherRoot, PlatformKey, RootMoved, Rotated, Rotation};
 pub use run::{

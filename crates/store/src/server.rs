@@ -9,10 +9,10 @@ mod orgs;
 mod probe;
 mod register;
 mod registrar;
-mod row;
+pub(crate) mod row;
 pub(crate) mod sealed;
 mod tools;
-mod visible;
+pub(crate) mod visible;
 
 use bailiwick_model::registered::{
     AllowedTools, AuthMethod, ClientId, Endpoints, ExtraAuthParams, NewToolsPolicy, RegistrationChoice, RegistrationMode, Scopes,

@@ -93,6 +93,6 @@ fn read_for(row: &AnyRow, org: &OrgId) -> StoreResult<RegisteredServer> {
     Ok(server)
 }
 
-pub(super) fn start(after: Option<ServerId>) -> String {
+pub(crate) fn start(after: Option<ServerId>) -> String {
     after.map_or_else(String::new, |id| id.to_string())
 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::support::{Org, TestDb, agent_id, agent_type, assert_kind, make_org, new_key, operator, org_id};
-use crate::{feedback, instructions, runs};
+use crate::{feedback, instructions, runs, servers};
 
 /// Tables that belong to no organisation.
 const PLATFORM_TABLES: &[&str] = &[
@@ -17,11 +17,14 @@ const PLATFORM_TABLES: &[&str] = &[
     "ledger_checkpoints",
     "ledger_records",
     "ledger_writers",
+    // Shared by organisations: who sees a row stands in mcp_server_orgs.
+    "mcp_servers",
     "organisations",
     "platform_admins",
     "platform_keys",
     "platform_secrets",
     "schema_migrations",
+    "server_clients",
 ];
 
 fn server(name: &str) -> ServerName {
@@ -166,12 +169,12 @@ async fn rows_of(db: &TestDb, store: &Store, org: &str) -> Vec<String> {
     found
 }
 
-async fn tables(db: &TestDb, store: &Store) -> Vec<String> {
+pub(crate) async fn tables(db: &TestDb, store: &Store) -> Vec<String> {
     let rows = db.raw_rows(store.dialect().list_tables()).await;
     rows.iter().map(|row| row.try_get("name").unwrap()).collect()
 }
 
-async fn columns(db: &TestDb, store: &Store, table: &str) -> BTreeSet<String> {
+pub(crate) async fn columns(db: &TestDb, store: &Store, table: &str) -> BTreeSet<String> {
     let mut connection = db.raw().await;
     let query = sqlx::query(AssertSqlSafe(store.dialect().list_columns().to_owned())).bind(table.to_owned());
     query.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.try_get("name").unwrap()).collect()
@@ -248,6 +251,8 @@ pub(crate) async fn every_change_moves_its_counter(db: &TestDb) {
     assert!(store.runs().finish(&acme.scope, Finisher::Owner(&ann), &run, Outcome::Done, None).await.unwrap().was_open);
     feedback::put(&store, &acme.scope, "gap", "other", None).await;
     moved(&[]).await;
+    let server_moved = async |told: bool| moved(if told { &[Topic::Servers] } else { &[] }).await;
+    servers::changes_of_servers_are_told(&store, &acme, server_moved).await;
     store.server_probes().put(&acme.scope, &server("s"), "e", "{}").await.unwrap();
     store.orgs().ensure(&platform, &org_id("acme")).await.unwrap();
     assert_kind(store.orgs().create(&platform, &org_id("acme")).await, StoreErrorKind::Conflict);

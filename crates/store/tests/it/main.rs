@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod behaviour;
+mod cascades;
+mod connections;
 mod faults;
 mod feedback;
+mod flows;
 mod identity;
 mod instructions;
 mod ledger;
@@ -19,6 +22,7 @@ mod rotation;
 mod run_rows;
 mod runs;
 mod sealing;
+mod servers;
 mod sessions;
 mod source;
 mod sqlite;
@@ -74,6 +78,29 @@ behaviours! {
     rotation::a_change_of_the_root_key_can_be_taken_back_but_not_doubled,
     rotation::secrets_are_written_while_keys_change,
     moved::no_moved_row_opens,
+    moved::no_renamed_row_opens,
+    rotation::tokens_of_servers_are_moved_with_the_rest,
+    servers::servers_are_registered_seen_and_changed,
+    servers::names_are_unique_before_every_eye,
+    servers::only_the_registrar_changes_a_server,
+    servers::tools_are_known_per_organisation,
+    servers::tools_have_limits,
+    servers::allowed_tools_are_set_and_copied,
+    servers::clients_belong_to_their_issuer,
+    servers::organisations_have_contexts_credentials_and_settings,
+    servers::servers_are_limited,
+    cascades::who_loses_a_server_loses_all_that_was_there_and_nobody_else,
+    cascades::who_leaves_takes_his_connections_along,
+    cascades::without_the_root_key_everything_goes_unrevoked,
+    connections::tokens_are_kept_opened_and_deleted,
+    connections::one_gateway_refreshes_at_a_time,
+    connections::a_lease_of_another_time_changes_nothing,
+    connections::a_refresh_fails_in_three_ways,
+    connections::gateways_at_the_same_time_get_one_lease,
+    flows::a_flow_is_taken_once_by_whom_it_belongs_to,
+    flows::flows_are_bound_to_one_browser,
+    flows::flows_are_limited_and_pruned,
+    flows::tokens_are_revoked_with_patience,
     memory::memory_belongs_to_agent_module_and_topic,
     people::members_are_added_changed_and_removed,
     people::the_last_administrator_stays,

@@ -4,6 +4,7 @@ use bailiwick_store::Store;
 use sqlx::Row;
 
 use crate::rotation::{fill, open_with, other_file};
+use crate::servers;
 use crate::support::{Org, TestDb, make_org, operator};
 
 /// Every sealed column, by statements that put into a row what belongs to another organisation, row, version or column. The columns are
@@ -13,6 +14,7 @@ pub(crate) async fn no_moved_row_opens(db: &TestDb) {
     let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
     fill(&store, &acme, 2).await;
     fill(&store, &beta, 2).await;
+    servers::with_sealed_values(&store, &[&acme, &beta]).await;
     store.checkpoint_key().await.unwrap();
     store.rotation().rotate_org(&acme.scope).await.unwrap();
     let new_root = store.rotation().other_root(&other_file(db, "new.key")).unwrap();
@@ -26,6 +28,29 @@ pub(crate) async fn no_moved_row_opens(db: &TestDb) {
     for (table, from, to) in ENVELOPES {
         refuses(db, &acme, table, &["data_key", "sealed"], (from, to)).await;
     }
+}
+
+/// A whole row that is called otherwise: given to another person, server, kind or version.
+pub(crate) async fn no_renamed_row_opens(db: &TestDb) {
+    let store = db.open().await;
+    let acme = make_org(&store, "acme").await;
+    servers::with_sealed_values(&store, &[&acme]).await;
+    let names = [("holder", "'carl'", "'ann'"), ("kind", "'verifier'", "'access'"), ("version", "version + 1", "version - 1")];
+    for (column, is, was) in names {
+        assert_eq!(db.raw_execute(&format!("UPDATE server_secrets SET {column} = {is} WHERE {ACME_ANN}")).await, 1);
+        let opened = store.rotation().open_all(&acme.scope).await.unwrap();
+        assert_eq!(opened.unreadable.len(), 1, "{column}: {opened:?}");
+        let renamed = match column {
+            "holder" => "tenant_id = 'acme' AND kind = 'access' AND holder = 'carl'",
+            "kind" => "tenant_id = 'acme' AND kind = 'verifier' AND holder = 'ann'",
+            _ => ACME_ANN,
+        };
+        assert_eq!(db.raw_execute(&format!("UPDATE server_secrets SET {column} = {was} WHERE {renamed}")).await, 1);
+        assert!(store.rotation().open_all(&acme.scope).await.unwrap().unreadable.is_empty());
+    }
+    let other = "UPDATE server_secrets SET server_id = 'ffffffffffffffffffffffffffffffff'";
+    assert_eq!(db.raw_execute(&format!("{other} WHERE {ACME_ANN}")).await, 1);
+    assert_eq!(store.rotation().open_all(&acme.scope).await.unwrap().unreadable.len(), 1);
 }
 
 /// Puts `columns` of the row `to` in the place of others, sees that something does not open, and puts back what was there.
@@ -73,13 +98,20 @@ async fn sealed_columns(db: &TestDb, store: &Store) -> Vec<String> {
 const ACME_S0: &str = "tenant_id = 'acme' AND name = 's000'";
 const ACME: &str = "tenant_id = 'acme'";
 const ACME_V2: &str = "tenant_id = 'acme' AND version = 2";
+const ACME_ANN: &str = "tenant_id = 'acme' AND kind = 'access' AND holder = 'ann'";
 const PLATFORM: &str = "version = 1";
 
 /// What is put into a column, and into which row.
 type Move = (&'static str, &'static str);
 
 /// Table, and the row whose whole envelope comes there: those of one organisation are under the same key.
-const ENVELOPES: [(&str, &str, &str); 4] = [
+const ENVELOPES: [(&str, &str, &str); 9] = [
+    // Another person, organisation, kind, server; and another table.
+    ("server_secrets", "server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'access' AND f.holder = 'bob'", ACME_ANN),
+    ("server_secrets", "server_secrets f WHERE f.tenant_id = 'beta' AND f.kind = 'access' AND f.holder = 'ann'", ACME_ANN),
+    ("server_secrets", "server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'refresh' AND f.holder = 'ann'", ACME_ANN),
+    ("server_secrets", "server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'access' AND f.holder = ''", ACME_ANN),
+    ("server_secrets", "secrets f WHERE f.tenant_id = 'acme' AND f.name = 's000'", ACME_ANN),
     ("secrets", "secrets f WHERE f.tenant_id = 'acme' AND f.name = 's001'", ACME_S0),
     ("secrets", "secrets f WHERE f.tenant_id = 'beta' AND f.name = 's000'", ACME_S0),
     ("secrets", "audit_keys f WHERE f.tenant_id = 'acme'", ACME_S0),
@@ -87,7 +119,7 @@ const ENVELOPES: [(&str, &str, &str); 4] = [
 ];
 
 /// Table, column, and what is tried there.
-const COVERED: [(&str, &str, &[Move]); 10] = [
+const COVERED: [(&str, &str, &[Move]); 12] = [
     (
         "audit_keys",
         "data_key",
@@ -142,6 +174,24 @@ const COVERED: [(&str, &str, &[Move]); 10] = [
             ("f.sealed FROM secrets f WHERE f.tenant_id = 'acme' AND f.name = 's001'", ACME_S0),
             ("f.sealed FROM secrets f WHERE f.tenant_id = 'beta' AND f.name = 's000'", ACME_S0),
             ("f.data_key FROM secrets f WHERE f.tenant_id = 'acme' AND f.name = 's000'", ACME_S0),
+        ],
+    ),
+    (
+        "server_secrets",
+        "data_key",
+        &[
+            ("f.data_key FROM server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'access' AND f.holder = 'bob'", ACME_ANN),
+            ("f.data_key FROM server_secrets f WHERE f.tenant_id = 'beta' AND f.kind = 'access' AND f.holder = 'ann'", ACME_ANN),
+            ("f.sealed FROM server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'access' AND f.holder = 'ann'", ACME_ANN),
+        ],
+    ),
+    (
+        "server_secrets",
+        "sealed",
+        &[
+            ("f.sealed FROM server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'access' AND f.holder = 'bob'", ACME_ANN),
+            ("f.sealed FROM server_secrets f WHERE f.tenant_id = 'beta' AND f.kind = 'access' AND f.holder = 'ann'", ACME_ANN),
+            ("f.data_key FROM server_secrets f WHERE f.tenant_id = 'acme' AND f.kind = 'access' AND f.holder = 'ann'", ACME_ANN),
         ],
     ),
     (

@@ -6,6 +6,7 @@ use bailiwick_model::time::Clock as _;
 use bailiwick_store::{Keyring, Opened, RootKeySource, Store, StoreErrorKind, StoreResult};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::servers;
 use crate::support::{Org, TestDb, assert_kind, make_org, new_key, operator};
 
 /// More than two batches.
@@ -195,6 +196,29 @@ pub(crate) async fn secrets_are_written_while_keys_change(db: &TestDb) {
         store.rotation().retire(&acme.scope, *version).await.unwrap();
     }
     all_open(&db.open().await, &acme, SECRETS).await;
+}
+
+pub(crate) async fn tokens_of_servers_are_moved_with_the_rest(db: &TestDb) {
+    let store = db.open().await;
+    let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
+    let server = servers::with_sealed_values(&store, &[&acme, &beta]).await;
+    // More than two batches.
+    for number in 0..80 {
+        let holder = servers::person(&format!("p{number:02}"));
+        store.connections().put(&acme.scope, server, &holder, &servers::issuer(), &servers::tokens(&holder.to_string())).await.unwrap();
+    }
+    let before = store.rotation().open_all(&acme.scope).await.unwrap();
+    assert!(before.opened > 160 && before.unreadable.is_empty(), "{before:?}");
+    let rotated = store.rotation().rotate_org(&acme.scope).await.unwrap();
+    assert_eq!((rotated.moved, rotated.left, rotated.version), (before.opened, 0, 2), "{rotated:?}");
+    assert_eq!(store.rotation().org_keys(&beta.scope).await.unwrap().len(), 1, "another organisation is left alone");
+    let refused = store.rotation().org_keys(&acme.scope).await.unwrap()[1].rows_by_table();
+    assert!(refused.contains("server_secrets: "), "{refused}");
+    store.rotation().retire(&acme.scope, 1).await.unwrap();
+    let later = db.open().await;
+    assert_eq!(later.rotation().open_all(&acme.scope).await.unwrap(), before);
+    let opened = later.connections().open_access(&acme.scope, server, &servers::person("p79")).await.unwrap().unwrap();
+    assert_eq!(opened.access.expose_secret(), "access of p79");
 }
 
 /// Sets secrets of its own again and again, to the same value, and reads them back.
