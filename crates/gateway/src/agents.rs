@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::bailiwick::{Bailiwick, Parts};
 use crate::catalog::Bindings;
 use crate::changes::Changes;
+use crate::connections::{OrgServers, Roster};
 use crate::credentials::Sources;
 use crate::gateway::OrganisationPlaces;
 use crate::house::House;
@@ -41,6 +42,7 @@ pub(crate) struct Agents {
     house: Arc<House>,
     opener: Arc<Opener>,
     servers: Vec<Arc<Server>>,
+    registered: Arc<Roster>,
     changes: Arc<Changes>,
     organisations: OrganisationPlaces,
     open: Lock<HashMap<Key, Arc<Seat>>>,
@@ -65,14 +67,15 @@ pub(crate) struct AgentsSetup {
     pub(crate) house: Arc<House>,
     pub(crate) opener: Opener,
     pub(crate) servers: Vec<Arc<Server>>,
+    pub(crate) registered: Arc<Roster>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) organisations: OrganisationPlaces,
 }
 
 impl Agents {
     pub(crate) fn new(setup: AgentsSetup) -> Self {
-        let AgentsSetup { manifests, house, opener, servers, changes, organisations } = setup;
-        Self { manifests, house, opener: Arc::new(opener), servers, changes, organisations, open: Lock::default() }
+        let AgentsSetup { manifests, house, opener, servers, registered, changes, organisations } = setup;
+        Self { manifests, house, opener: Arc::new(opener), servers, registered, changes, organisations, open: Lock::default() }
     }
 
     /// Whether agents of this type have a manifest.
@@ -117,6 +120,7 @@ impl Agents {
         let audit_key = self.opener.store.audit_key(scope).await.map_err(|error| format!("{}; {}", error.message(), error.remedy()))?;
         let secrets = self.opener.secrets(scope, &manifest).await?;
         self.opener.all_lent(&manifest, &secrets)?;
+        let registered = self.registered.of(scope.org()).await.map_err(|error| format!("{}; {}", error.message(), error.remedy()))?;
         self.opener.dependencies(&manifest).await;
         let (mut opened, mut failures) = (Vec::new(), Vec::new());
         for entry in &manifest.modules {
@@ -130,7 +134,7 @@ impl Agents {
             }
         }
         if failures.is_empty() {
-            return Ok(self.assemble(scope, manifest, opened, audit_key));
+            return Ok(self.assemble(scope, manifest, (opened, registered), audit_key));
         }
         for opening in opened.into_iter().flatten() {
             opening.close().await;
@@ -139,12 +143,19 @@ impl Agents {
     }
 
     /// `opened` has a place for each entry of the manifest, empty for those that are tried again in the background.
-    fn assemble(&self, scope: &Scope, manifest: Arc<Manifest>, opened: Vec<Option<Opening>>, audit_key: AuditKey) -> Opened {
+    fn assemble(
+        &self,
+        scope: &Scope,
+        manifest: Arc<Manifest>,
+        (opened, registered): (Vec<Option<Opening>>, OrgServers),
+        audit_key: AuditKey,
+    ) -> Opened {
         let granted = self.servers.iter().filter(|s| s.serves(scope.org()) && manifest.servers.iter().any(|grant| grant.name == *s.name()));
         let parts = Parts {
             manifest: manifest.clone(),
             house: self.house.tools().to_vec(),
             servers: granted.cloned().collect(),
+            registered,
             changes: self.changes.clone(),
             limits: self.opener.limits.clone(),
             organisation: self.organisations.of(scope.org()),

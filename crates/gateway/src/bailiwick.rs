@@ -15,6 +15,7 @@ use bailiwick_store::AuditKey;
 
 use crate::catalog::{Bindings, Origin, Stock, Tool, View, ViewSettings};
 use crate::changes::Changes;
+use crate::connections::OrgServers;
 use crate::filters::Filters;
 use crate::limits::Places;
 use crate::lock::{Lock, SharedLock};
@@ -37,6 +38,8 @@ pub(crate) struct Bailiwick {
     rules: Rules,
     house: Vec<Arc<Tool>>,
     roster: ArcSwap<Roster>,
+    /// The organisation's registered servers, granted or not; others come and go.
+    registered: OrgServers,
     changes: Arc<Changes>,
     rates: Rates,
     filters: Arc<Filters>,
@@ -77,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) house: Vec<Arc<Tool>>,
     /// Servers of the gateway; those of the manifest join later.
     pub(crate) servers: Vec<Arc<Server>>,
+    /// See [`OrgServers`].
+    pub(crate) registered: OrgServers,
     pub(crate) changes: Arc<Changes>,
     pub(crate) limits: Limits,
     pub(crate) organisation: Arc<Places>,
@@ -114,7 +119,7 @@ struct Approval {
 
 impl Bailiwick {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { manifest, house, servers, changes, limits, organisation, audit_key, bindings, agent } = parts;
+        let Parts { manifest, house, servers, registered, changes, limits, organisation, audit_key, bindings, agent } = parts;
         Self {
             rules: Rules::of(&manifest),
             rates: Rates::new(&manifest.rate_limits),
@@ -131,6 +136,7 @@ impl Bailiwick {
             building: Lock::new(()),
             manifest,
             house,
+            registered,
             roster: ArcSwap::from_pointee(Roster { servers, ..Roster::default() }),
             changes,
             organisation,
@@ -258,13 +264,26 @@ impl Bailiwick {
 
     /// Whether the agent was granted a server of this name, so that it has an endpoint of its own.
     pub(crate) fn has_server(&self, name: &ServerName) -> bool {
-        self.roster.load().servers.iter().any(|server| server.name() == name)
+        self.servers().iter().any(|server| server.name() == name)
+    }
+
+    /// Every server that the agent was granted, as of now: those of the configuration and the manifest, then the registered ones by name.
+    fn servers(&self) -> Vec<Arc<Server>> {
+        let mut all = self.roster.load().servers.clone();
+        let registered = self.registered.load();
+        let granted = registered.iter().filter(|server| self.manifest.servers.iter().any(|grant| grant.name == *server.name()));
+        let before = all.len();
+        all.extend(granted.cloned());
+        if let Some(registered) = all.get_mut(before..) {
+            registered.sort_by(|a, b| a.name().cmp(b.name()));
+        }
+        all
     }
 
     async fn first_discovery(&self) {
-        let roster = self.roster.load_full();
+        let servers = self.servers();
         let all = async {
-            for server in roster.servers.iter().filter(|server| !server.is_settled()) {
+            for server in servers.iter().filter(|server| !server.is_settled()) {
                 server.settled().await;
             }
         };
@@ -303,7 +322,8 @@ impl Bailiwick {
             // First, so that nothing else can be called like one of them.
             stock.tools = self.house.iter().chain(&roster.module_tools).cloned().collect();
         }
-        for server in roster.servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
+        let servers = self.servers();
+        for server in servers.iter().filter(|server| lens.as_ref().is_none_or(|only| only == server.name())) {
             let offer = server.offer();
             self.bind(server, &offer.tools, &mut stock);
             stock.prompts.extend(offer.prompts.iter().cloned());

@@ -22,6 +22,7 @@ pub(crate) mod refused;
 pub(crate) mod resolve;
 mod resume;
 pub(crate) mod screen;
+mod sign_in;
 pub(crate) mod task;
 
 use crate::gateway::Gateway;

@@ -94,9 +94,12 @@ impl Tool {
         Some(&self.revision).filter(|revision| !revision.is_empty())
     }
 
-    /// Whose credential goes along with a call (reference, governance 4.1).
-    pub(crate) fn credential_kind(&self) -> &'static str {
-        if self.lends { "org" } else { "none" }
+    /// Whose credential goes along with a call (reference, governance 4.1); `None` where that is decided with each call.
+    pub(crate) fn credential_kind(&self) -> Option<&'static str> {
+        match &self.origin {
+            Origin::Server { server, .. } if server.lending().is_some() => None,
+            _ => Some(if self.lends { "org" } else { "none" }),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {

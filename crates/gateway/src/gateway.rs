@@ -4,6 +4,7 @@ mod background;
 mod start;
 
 pub use start::{LoadedManifest, Setup, StartFault};
+pub(crate) use start::{oauth_profiles, oauth_settings};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::call::decode::Story;
 use crate::call::record;
 use crate::call_log::CallLog;
 use crate::catalog::Tool;
+use crate::connections::{Connections, Roster};
 use crate::fault::HttpFault;
 use crate::house::{CallSink, House, Identity, ScopeResolver};
 use crate::inflight::Inflight;
@@ -79,6 +81,7 @@ struct Inner {
     agents: Agents,
     house: Arc<House>,
     servers: Vec<Arc<Server>>,
+    registered: Arc<Roster>,
     host_rules: HostRules,
     mask: Arc<Mask>,
     clock: Arc<dyn Clock>,
@@ -166,6 +169,7 @@ impl Gateway {
         }
         self.0.agents.close(drain).await;
         futures_close(&self.0.servers).await;
+        self.0.registered.close().await;
         if let Err(cause) = self.0.ledger.close().await {
             warn!(%cause, "the ledger could not be closed cleanly");
         }
@@ -220,7 +224,7 @@ impl Gateway {
             rules: self.0.house.instructions().map(|config| config.rules.clone()).unwrap_or_default(),
             idle: self.0.house.runs().copied().unwrap_or_default().idle,
             tools: Some(Arc::new(self.clone())),
-            loopback_http: false,
+            connections: self.connections().clone(),
             clock: self.0.clock.clone(),
             random: self.0.random.clone(),
         })
@@ -269,6 +273,12 @@ impl Gateway {
 
     pub(crate) fn servers(&self) -> &[Arc<Server>] {
         &self.0.servers
+    }
+
+    /// Connections to registered servers.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        self.0.registered.connections()
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -385,7 +395,7 @@ async fn futures_close(servers: &[Arc<Server>]) {
     let mut closing = JoinSet::new();
     for server in servers {
         let server = server.clone();
-        closing.spawn(async move { server.upstream().close().await });
+        closing.spawn(async move { server.close().await });
     }
     while closing.join_next().await.is_some() {}
 }

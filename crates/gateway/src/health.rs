@@ -95,13 +95,14 @@ impl Gateway {
 }
 
 fn server_part(server: &crate::servers::Server) -> Part {
-    let status = server.upstream().status();
+    let state = server.status().map(|status| status.state);
     let offer = server.offer();
-    let ok = offer.failure.is_none() && matches!(status.state, UpstreamState::Ready | UpstreamState::Idle);
+    let ok = offer.failure.is_none() && matches!(state, None | Some(UpstreamState::Ready | UpstreamState::Idle));
     let running = server.places().taken();
+    let state = state.map_or_else(|| "Registered".to_owned(), |state| format!("{state:?}"));
     let detail = match &offer.failure {
         Some(failure) => failure.clone(),
-        None => format!("{:?}; {} tools, {} not admitted, {running} calls running", status.state, offer.tools.len(), offer.rejected.len()),
+        None => format!("{state}; {} tools, {} not admitted, {running} calls running", offer.tools.len(), offer.rejected.len()),
     };
     Part { name: format!("server:{}", server.name()), ok, detail }
 }

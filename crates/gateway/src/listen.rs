@@ -84,7 +84,7 @@ impl Listener {
             if self.watched.contains_key(uri) {
                 continue;
             }
-            if let Some(watch) = Watch::start(self.caller.bailiwick(), &self.seen, uri, &self.ear).await {
+            if let Some(watch) = Watch::start(&self.caller, &self.seen, uri, &self.ear).await {
                 self.watched.insert(uri.clone(), watch);
             }
         }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
 use bailiwick_mcp::{Json, Limits};
 use bailiwick_model::Code;
 use bailiwick_modules::host::SecretSink;
@@ -27,40 +29,78 @@ impl SecretSink for Mask {
     }
 }
 
-/// All secrets the process holds, as one matcher, rebuilt when one is added.
+/// All secrets the process holds. They stand in layers, each with a matcher of its own and about twice as large as the next, so that learning
+/// one does not build everything anew: tokens of connections come and go all day.
 #[derive(Default)]
 pub(crate) struct Mask {
-    secrets: Lock<Vec<SecretString>>,
-    matcher: ArcSwapOption<AhoCorasick>,
+    layers: ArcSwap<Vec<Arc<Layer>>>,
+    /// Held by whoever changes the layers.
+    forgotten: Lock<BTreeSet<Box<[u8]>>>,
+}
+
+/// Some secrets and their forms.
+struct Layer {
+    secrets: Vec<SecretString>,
+    matcher: AhoCorasick,
+}
+
+/// Forgotten secrets that stay in the layers at most, unless they are fewer than those that are still known.
+const FORGOTTEN_MIN: usize = 64;
+
+impl Layer {
+    /// `None` when there is nothing to look for.
+    fn of(secrets: Vec<SecretString>) -> Option<Arc<Self>> {
+        let forms: BTreeSet<String> = secrets.iter().flat_map(|secret| forms(secret.expose_secret())).collect();
+        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms.iter());
+        built.ok().filter(|_| !forms.is_empty()).map(|matcher| Arc::new(Self { secrets, matcher }))
+    }
+
+    fn has(&self, value: &str) -> bool {
+        self.secrets.iter().any(|known| known.expose_secret() == value)
+    }
 }
 
 impl Mask {
     /// Adds values; from the next call on they are masked in plain and in their usual encoded forms.
     pub(crate) fn learn<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
-        let mut secrets = self.secrets.lock();
-        let before = secrets.len();
+        let mut forgotten = self.forgotten.lock();
+        let mut layers = Vec::clone(&self.layers.load());
+        let mut fresh: Vec<SecretString> = Vec::new();
         for value in values.into_iter().filter(|v| v.len() >= SECRET_BYTES_MIN) {
-            if !secrets.iter().any(|known| known.expose_secret() == value) {
-                secrets.push(SecretString::from(value));
+            forgotten.remove(&digest_of(value));
+            // Agents are opened again and again; building the matcher is dear.
+            if !layers.iter().any(|layer| layer.has(value)) && !fresh.iter().any(|known| known.expose_secret() == value) {
+                fresh.push(SecretString::from(value));
             }
         }
-        // Agents are opened again and again; building the matcher is dear.
-        if secrets.len() == before {
+        if fresh.is_empty() {
             return;
         }
-        let forms: BTreeSet<String> = secrets.iter().flat_map(|secret| forms(secret.expose_secret())).collect();
-        let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms.iter());
-        self.matcher.store(built.ok().filter(|_| !forms.is_empty()).map(std::sync::Arc::new));
+        while let Some(layer) = layers.pop_if(|last| last.secrets.len() <= fresh.len()) {
+            fresh.extend(layer.secrets.iter().cloned());
+        }
+        layers.extend(Layer::of(fresh));
+        self.layers.store(Arc::new(layers));
+    }
+
+    /// These values are of no use to anybody any more. They are still masked for a while, so that an answer that is on its way is.
+    pub(crate) fn forget<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
+        let mut forgotten = self.forgotten.lock();
+        forgotten.extend(values.into_iter().filter(|v| v.len() >= SECRET_BYTES_MIN).map(digest_of));
+        let layers = self.layers.load();
+        let all: usize = layers.iter().map(|layer| layer.secrets.len()).sum();
+        if forgotten.len() < FORGOTTEN_MIN || forgotten.len() * 2 < all {
+            return;
+        }
+        let known = layers.iter().flat_map(|layer| &layer.secrets);
+        let kept = known.filter(|secret| !forgotten.contains(&digest_of(secret.expose_secret()))).cloned().collect();
+        self.layers.store(Arc::new(Layer::of(kept).into_iter().collect()));
+        forgotten.clear();
     }
 
     /// The JSON without secrets. Only a text that held one is copied.
     pub(crate) fn clean(&self, json: Json) -> Result<Json, Refusal> {
-        let matcher = self.matcher.load();
-        let Some(matcher) = matcher.as_deref() else { return Ok(json) };
-        if !matcher.is_match(json.bytes()) {
-            return Ok(json);
-        }
-        let masked = replace(matcher, json.as_str());
+        let Some(masked) = self.masked(json.as_str()) else { return Ok(json) };
         Json::check(masked.into(), &Limits::RESULT).map_err(|_| {
             Refusal::new(
                 Code::UpstreamProtocol,
@@ -91,21 +131,37 @@ impl Mask {
 
     /// The text without secrets.
     pub(crate) fn clean_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let matcher = self.matcher.load();
-        match matcher.as_deref() {
-            Some(matcher) if matcher.is_match(text) => replace(matcher, text).into(),
-            _ => text.into(),
+        self.masked(text).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// The text with every secret replaced; `None` when it holds none. What the layers find may overlap: then all of it goes.
+    fn masked(&self, text: &str) -> Option<String> {
+        let layers = self.layers.load();
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for layer in layers.iter() {
+            found.extend(layer.matcher.find_iter(text).map(|hit| (hit.start(), hit.end())));
         }
+        if found.is_empty() {
+            return None;
+        }
+        found.sort_unstable();
+        let mut out = String::with_capacity(text.len());
+        let mut shown = 0;
+        for (start, end) in found {
+            if start >= shown {
+                out.push_str(text.get(shown..start).unwrap_or_default());
+                out.push_str(REPLACEMENT);
+            }
+            shown = shown.max(end);
+        }
+        out.push_str(text.get(shown..).unwrap_or_default());
+        Some(out)
     }
 }
 
-fn replace(matcher: &AhoCorasick, text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    matcher.replace_all_with(text, &mut out, |_, _, out| {
-        out.push_str(REPLACEMENT);
-        true
-    });
-    out
+/// Forgotten values are not kept themselves.
+fn digest_of(value: &str) -> Box<[u8]> {
+    digest(&SHA256, value.as_bytes()).as_ref().into()
 }
 
 /// A secret in the forms in which it may come back.
@@ -143,6 +199,36 @@ mod tests {
         }
         assert_eq!(mask.clean_text(&format!("a {secret} b")), format!("a {REPLACEMENT} b"));
         assert_eq!(mask.clean_text("a short word"), "a short word");
+    }
+
+    #[test]
+    fn secrets_of_different_layers_may_overlap() {
+        let mask = Mask::default();
+        mask.learn(["first-secret-of-many", "another-secret-value", "a-third-secret-value"]);
+        mask.learn(["secret-of-many-parts"]);
+        assert_eq!(mask.layers.load().len(), 2, "the smaller one stands for itself");
+        assert_eq!(mask.clean_text("x first-secret-of-many-parts y"), format!("x {REPLACEMENT} y"));
+        assert_eq!(mask.clean_text("another-secret-value,secret-of-many-parts"), format!("{REPLACEMENT},{REPLACEMENT}"));
+    }
+
+    #[test]
+    fn tokens_that_come_and_go_do_not_pile_up() {
+        let mask = Mask::default();
+        mask.learn(["the-key-that-stays"]);
+        let token = |n: usize| format!("access-token-number-{n}");
+        for n in 0..1_000 {
+            mask.learn([token(n).as_str()]);
+            if n > 0 {
+                mask.forget([token(n - 1).as_str()]);
+            }
+            assert_eq!(mask.clean_text(&token(n)), REPLACEMENT);
+        }
+        let held: usize = mask.layers.load().iter().map(|layer| layer.secrets.len()).sum();
+        assert!(held <= 2 * FORGOTTEN_MIN + 2, "{held}");
+        assert_eq!(mask.clean_text("the-key-that-stays"), REPLACEMENT);
+        assert_eq!(mask.clean_text(&token(5)), token(5), "forgotten in the end");
+        mask.learn([token(5).as_str()]);
+        assert_eq!(mask.clean_text(&token(5)), REPLACEMENT);
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(crate) mod token;
 mod wire;
 
 #[allow(unused_imports, reason = "read by what registers servers")]
+pub(crate) use address::Address;
 pub(crate) use assertion::ClientKey;
 #[allow(unused_imports, reason = "read by what lends tokens to calls")]
 pub(crate) use fault::{FaultKind, OAuthFault, Step};

@@ -39,6 +39,7 @@ pub use fault::{Fault, Wrong};
 pub use record::Deed;
 pub use tools::LiveTools;
 
+use crate::connections::Connections;
 use crate::lock::Lock;
 use crate::window::Window;
 
@@ -59,8 +60,8 @@ pub struct OperationsSetup {
     pub idle: Duration,
     /// Where it is known which tools there are, if anywhere.
     pub tools: Option<Arc<dyn LiveTools>>,
-    /// Whether registered servers may be on this machine, over plain http.
-    pub loopback_http: bool,
+    /// The way to registered servers and their authorization servers.
+    pub connections: Connections,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where ids come from.
@@ -79,14 +80,13 @@ struct Inner {
     rules: HouseRules,
     /// Where it is known which tools there are.
     tools: Option<Arc<dyn LiveTools>>,
+    connections: Connections,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Each organisation has its own, so that none can hide in another's noise.
     refusals: Lock<HashMap<OrgId, Window>>,
     /// How long an implicit run lasts without news.
     idle: Duration,
-    /// Whether registered servers may be on this machine, over plain http.
-    loopback_http: bool,
     /// Deeds that were done although their outcome could not be recorded.
     unrecorded: AtomicU64,
 }
@@ -95,9 +95,9 @@ impl Operations {
     /// Operations on these parts.
     #[must_use]
     pub fn new(setup: OperationsSetup) -> Self {
-        let OperationsSetup { store, ledger, rules, idle, tools, loopback_http, clock, random } = setup;
+        let OperationsSetup { store, ledger, rules, idle, tools, connections, clock, random } = setup;
         let (refusals, unrecorded) = (Lock::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { store, ledger, rules, tools, clock, random, refusals, idle, loopback_http, unrecorded }))
+        Self(Arc::new(Inner { store, ledger, rules, tools, connections, clock, random, refusals, idle, unrecorded }))
     }
 
     /// The time.
@@ -134,6 +134,10 @@ impl Operations {
         room
     }
 
+    fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
     fn rules(&self) -> &HouseRules {
         &self.0.rules
     }
@@ -143,7 +147,7 @@ impl Operations {
     }
 
     fn allows_loopback_http(&self) -> bool {
-        self.0.loopback_http
+        self.0.connections.allows_loopback_http()
     }
 
     fn ledger(&self) -> Done<&Ledger> {

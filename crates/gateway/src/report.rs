@@ -41,7 +41,7 @@ impl ModuleState {
 
 /// Whether the last that was seen of it is good.
 fn answers(server: &Server) -> bool {
-    let healthy = matches!(server.upstream().status().state, UpstreamState::Ready | UpstreamState::Idle);
+    let healthy = server.status().is_none_or(|status| matches!(status.state, UpstreamState::Ready | UpstreamState::Idle));
     server.is_settled() && server.offer().failure.is_none() && healthy
 }
 

@@ -1,11 +1,15 @@
 //! External servers: each has a watcher of its own, so that a slow or dead one delays nobody else.
 
+mod found;
 mod probe_note;
+mod reach;
 mod refresh;
 mod set;
 
+pub(crate) use found::Found;
 pub(crate) use probe_note::ProbeNote;
-pub(crate) use set::Workshop;
+pub(crate) use reach::{Link, Reach};
+pub(crate) use set::{Unfit, Workshop};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +17,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bailiwick_contract::TrustClass;
 use bailiwick_mcp::Json;
-use bailiwick_mcp::client::Upstream;
 use bailiwick_model::config::Limits;
 use bailiwick_model::{OrgId, ServerName};
 use bailiwick_modules::egress::Egress;
@@ -109,7 +112,7 @@ impl Proxy {
 /// One external server.
 pub(crate) struct Server {
     settings: Settings,
-    upstream: Upstream,
+    reach: Reach,
     places: Places,
     offer: ArcSwap<Offer>,
     settled: watch::Sender<bool>,
@@ -119,10 +122,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(settings: Settings, upstream: Upstream, limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, reach: Reach, limits: &Limits) -> Arc<Self> {
         let places = Places::new("server", limits.in_flight_per_upstream_max, limits);
         let (settled, relisted) = (watch::Sender::new(false), broadcast::Sender::new(RELISTED_QUEUED_MAX));
-        Arc::new(Self { settings, upstream, places, offer: ArcSwap::default(), settled, stale: Notify::new(), relisted })
+        Arc::new(Self { settings, reach, places, offer: ArcSwap::default(), settled, stale: Notify::new(), relisted })
+    }
+
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     pub(crate) fn name(&self) -> &ServerName {
@@ -140,10 +147,6 @@ impl Server {
 
     pub(crate) fn timeout(&self) -> Duration {
         self.settings.timeout
-    }
-
-    pub(crate) fn upstream(&self) -> &Upstream {
-        &self.upstream
     }
 
     pub(crate) fn places(&self) -> &Places {
@@ -173,6 +176,16 @@ impl Server {
     /// The key or name under which manifests know it.
     pub(crate) fn source(&self) -> &str {
         self.settings.proxy.as_ref().map_or(self.settings.name.as_str(), |proxy| &proxy.key)
+    }
+
+    /// There is nothing to wait for before its first list.
+    pub(crate) fn settle(&self) {
+        self.settled.send_replace(true);
+    }
+
+    /// Waits until somebody asks for a new discovery.
+    pub(crate) async fn found_stale(&self) {
+        self.stale.notified().await;
     }
 
     /// Asks for a new discovery soon.

@@ -12,6 +12,7 @@ use crate::call::encode::Answer;
 use crate::catalog::{View, admits};
 use crate::gateway::Gateway;
 use crate::listen::WATCHED_MAX;
+use crate::servers::Reach;
 
 /// How long a server may take to hear of a level; the client is not kept waiting for it.
 const LEVEL_DEADLINE: Duration = Duration::from_secs(10);
@@ -43,8 +44,11 @@ pub(crate) async fn set_level(gateway: &Gateway, asked: Asked) -> Answer {
 /// Older servers log at one level for everybody; each client then hears what he asked for.
 pub(crate) fn raise(view: &View, level: LogLevel) {
     for server in view.servers().iter().filter(|server| server.offer().announces("logging")) {
-        let server = server.clone();
-        tokio::spawn(async move { tokio::time::timeout(LEVEL_DEADLINE, server.upstream().log_level(level)).await });
+        // A registered server hears of it with the next call.
+        if let Reach::One(upstream) = server.reach() {
+            let upstream = upstream.clone();
+            tokio::spawn(async move { tokio::time::timeout(LEVEL_DEADLINE, upstream.log_level(level)).await });
+        }
     }
 }
 

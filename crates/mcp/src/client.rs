@@ -4,6 +4,7 @@
 //! never delays another. Results stay the bytes that came.
 
 mod ask;
+mod authorization;
 mod backoff;
 mod cancel;
 mod compose;
@@ -33,6 +34,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 pub use ask::Event;
+pub use authorization::{Authorization, Demand};
 pub use cancel::Cancel;
 pub use dial::{Connection, Dial, DialError, DialErrorKind, Dialling, Target};
 pub use fault::{FaultKind, UpstreamFault};

@@ -26,6 +26,8 @@ pub const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// Before 2026-07-28: the resource does not exist. Never sent to modern clients (reference, protocol section 2.9).
 pub const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
+/// A person has to visit an address before the request can be served (specification 2025-11-25, client/elicitation).
+pub const URL_ELICITATION_REQUIRED: i64 = -32042;
 
 /// HTTP status of an error answer to a request that reached its method. Requests that were refused before carry their own status, see
 /// [`WireError::status`].

@@ -108,6 +108,10 @@ codes! {
     UpstreamTimeout = "upstream_timeout", 5040, true;
     /// The server behind the tool refused our credential.
     UpstreamAuth = "upstream_auth", 5023, false;
+    /// The server behind the tool wants a person to sign in there first; the details hold the link, where the caller may have one.
+    NeedsAuthorization = "needs_authorization", 4012, true;
+    /// The registered server is not set up, or is in error; an administrator sees why.
+    ServerNotActive = "server_not_active", 5034, true;
     /// The service behind the tool redirects elsewhere, which is not followed.
     UpstreamRedirect = "upstream_redirect", 5024, false;
     /// The ledger cannot record, so nothing may happen.

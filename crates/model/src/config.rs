@@ -2,6 +2,7 @@
 
 mod auth;
 mod claims;
+mod connections;
 mod database;
 mod env;
 mod house;
@@ -16,6 +17,7 @@ mod server;
 pub(crate) use parse::CONFIG;
 
 pub use claims::{ClaimPath, ClaimsConfig};
+pub use connections::ConnectionsConfig;
 pub use database::{DatabaseUrl, PostgresUrl};
 pub use env::{VARIABLES, Variable};
 pub use house::{InstructionsConfig, RunsConfig};
@@ -61,6 +63,8 @@ pub struct Config {
     pub manifests: Vec<String>,
     /// External servers in file order.
     pub servers: Vec<ServerConfig>,
+    /// Registered servers and the OAuth client; `None`: the defaults, and manifests grant only servers of this file.
+    pub connections: Option<ConnectionsConfig>,
     /// Served names.
     pub names: NamesConfig,
     /// Limits (reference, security section 14).

@@ -4,6 +4,7 @@
 //! else of the same kind, health, is an ordinary `axum` router. The management API (`api.rs`) has a table of its own.
 
 pub(crate) mod api;
+pub(crate) mod connect;
 mod connection;
 mod health;
 mod limits;

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::exit::{Exit, Failure};
+use crate::http::connect;
 use crate::http::{Api, Door, Endpoint, Health, HttpLimits, Part, StopSwitch};
 use crate::signals::{Ending, Signals};
 
@@ -75,6 +76,13 @@ impl Endpoint for Service {
 
     fn api(&self) -> Option<Api> {
         Api::of(&self.gateway)
+    }
+
+    async fn connect(&self, request: Request<Incoming>) -> Response<axum::body::Body> {
+        match self.gateway.admit_anybody(&request) {
+            Ok(()) => connect::answer(self.gateway.connections(), &request).await,
+            Err(denied) => connect::denied(&denied),
+        }
     }
 
     async fn health(&self) -> Health {

@@ -6,6 +6,7 @@
 //! | Need | Take |
 //! |---|---|
 //! | an MCP server that does what the test says and writes down what arrived | [`upstream::FakeUpstream`], [`upstream::StdioUpstream`] |
+//! | a provider: such a server behind an authorization server, with the habits of real ones | [`provider::Provider`] |
 //! | an HTTP service that keeps every byte it receives | [`service::FakeService`] |
 //! | a Grafana or an InfluxDB with state, for that service to answer as | [`grafana::Grafana`], [`influxdb::Influx`] |
 //! | Flux literals as the language reads them | [`flux`] |
@@ -30,6 +31,7 @@ pub mod needs;
 pub mod place;
 pub mod postgres;
 pub mod program;
+pub mod provider;
 pub mod service;
 pub mod time;
 pub mod upstream;

@@ -171,7 +171,7 @@ impl Opening {
     pub(crate) async fn close(self) {
         match self {
             Self::Module(module, _) => module.close().await,
-            Self::Server(server) => server.upstream().close().await,
+            Self::Server(server) => server.close().await,
         }
     }
 }

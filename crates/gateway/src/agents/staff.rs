@@ -133,7 +133,7 @@ impl Staff {
         }
         let servers = std::mem::take(&mut *self.servers.lock());
         for server in servers {
-            server.upstream().close().await;
+            server.close().await;
         }
     }
 }

@@ -103,6 +103,10 @@ pub(crate) struct Story {
     pub(crate) events: Option<mpsc::Sender<Event>>,
     /// What filters found so far.
     pub(crate) hits: Vec<Hit>,
+    /// The person was asked to sign in at the server, and would not.
+    pub(crate) declined: bool,
+    /// Whose credential went along, where that is decided with each call.
+    pub(crate) lent: Option<&'static str>,
 }
 
 /// Longest part of a name that is recorded; an unknown one may be anything.
@@ -203,6 +207,8 @@ pub(crate) fn decode(asked: Asked, subject: Subject, event: EventId, at: Timesta
         cancel,
         events,
         hits: Vec::new(),
+        declined: false,
+        lent: None,
     };
     Ok(Call { story })
 }

@@ -14,11 +14,14 @@ use super::ask_back::{self, ROUNDS_MAX, can_answer};
 use super::decode::{Story, Subject};
 use super::record::{Held, Recorded};
 use crate::catalog::{Origin, Tool};
+use crate::connections::{Need, Unlent};
 use crate::gateway::Gateway;
 use crate::house::{self, HouseTool};
 use crate::refusal::Refusal;
-use crate::servers::Server;
+use crate::servers::{Link, Server};
 
+/// Times that one call is sent again with something better after the server refused what was lent.
+const RENEWALS_MAX: usize = 1;
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -30,6 +33,8 @@ pub(crate) enum Raw {
     Module(ToolOutput),
     /// A JSON-RPC error of a server; it is the tool's own word and is passed on.
     Error(RpcError),
+    /// Somebody has to sign in at the server first; nothing was sent to the tool.
+    SignIn(Box<Need>),
     /// No result.
     Failed(Refusal),
 }
@@ -54,7 +59,7 @@ pub(crate) async fn dispatch(gateway: &Gateway, call: Recorded) -> Dispatched {
     let raw = match tool.origin() {
         Origin::Module { module, tool: name, .. } => to_module(module.as_ref(), name, &story, gateway.limits().module_deadline).await,
         Origin::House { tool, .. } => to_house(gateway, *tool, &mut story).await,
-        Origin::Server { server, tool: name, .. } => to_server(gateway, server, name, &tool, &story).await,
+        Origin::Server { server, tool: name, .. } => to_server(gateway, server, name, &tool, &mut story).await,
     };
     Dispatched { story, tool, held, raw }
 }
@@ -94,17 +99,22 @@ async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Du
     }
 }
 
-async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &Story) -> Raw {
+async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &mut Story) -> Raw {
+    let mut link = match lent(server, story).await {
+        Ok(link) => link,
+        Err(raw) => return raw,
+    };
     let mut params = params(story, name);
+    let mut renewals = 0;
     for _ in 0..ROUNDS_MAX {
         let answered = if story.era == Era::Modern && server.offer().is_legacy {
-            match ask_for_modern(server, name, tool, story, &params).await {
+            match ask_for_modern(server, &link, name, tool, story, &params).await {
                 Ok(answered) => answered,
                 Err(raw) => return raw,
             }
         } else {
             let questions = story.askable.as_ref().map(|askable| askable.questions.clone());
-            ask(server, name, tool, story, &params, questions).await
+            ask(server, &link, name, tool, story, &params, questions).await
         };
         let result = match answered {
             Ok(result) => result,
@@ -114,6 +124,18 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
                     server.look_again();
                 }
                 return Raw::Error(error);
+            }
+            // The server executed nothing. What was lent may be out of date, or not be enough for this tool.
+            Err(UpstreamFault { kind: FaultKind::Auth(demand), .. }) if link.loan.is_some() && renewals < RENEWALS_MAX => {
+                renewals += 1;
+                match server.renew(story.caller.scope(), &link, &demand).await {
+                    Ok(renewed) => {
+                        story.lent = renewed.loan.as_ref().map(|loan| loan.kind());
+                        link = renewed;
+                        continue;
+                    }
+                    Err(unlent) => return unlent_raw(server, unlent),
+                }
             }
             // The detail may quote the server, and with it a credential that the server was given.
             Err(fault) => {
@@ -136,17 +158,55 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
     Raw::Failed(ask_back::cannot_be_asked().because("the server asks without end"))
 }
 
+/// The way to the server for this caller, with what is lent to him.
+async fn lent(server: &Server, story: &mut Story) -> Result<Link, Raw> {
+    let linked = tokio::select! {
+        linked = server.link(story.caller.scope()) => linked,
+        () = story.cancel.cancelled() => return Err(Raw::Failed(cancelled_by_caller())),
+    };
+    let link = linked.map_err(|unlent| unlent_raw(server, unlent))?;
+    story.lent = link.loan.as_ref().map(|loan| loan.kind());
+    Ok(link)
+}
+
+fn unlent_raw(server: &Server, unlent: Unlent) -> Raw {
+    let name = server.name();
+    Raw::Failed(
+        match unlent {
+            Unlent::SignIn(need) => return Raw::SignIn(need),
+            Unlent::NotActive => Refusal::new(
+                Code::ServerNotActive,
+                format!("server `{name}` is not set up at the moment"),
+                format!("ask an administrator: `bailiwick server show {name}` says why"),
+            ),
+            Unlent::Refused => Refusal::new(
+                Code::UpstreamAuth,
+                format!("server `{name}` refused the gateway's credential"),
+                "ask the operator to renew it",
+            ),
+            Unlent::Later(cause) => Refusal::new(
+                Code::UpstreamUnreachable,
+                format!("the sign-in for server `{name}` cannot be renewed at the moment"),
+                "try again later",
+            )
+            .because(cause),
+        }
+        .with_details(json!({"server": name.as_str(), "may_have_run": false})),
+    )
+}
+
 /// An older server before a client of 2026-07-28. A question of the server ends the call: with the word that the client did not declare
 /// that it can be asked, or that it cannot be asked across these revisions.
 async fn ask_for_modern(
     server: &Server,
+    link: &Link,
     name: &str,
     tool: &Tool,
     story: &Story,
     params: &[(&'static str, Json)],
 ) -> Result<Result<Json, UpstreamFault>, Raw> {
     let (questions, mut asked) = mpsc::channel(1);
-    let mut call = std::pin::pin!(ask(server, name, tool, story, params, Some(questions)));
+    let mut call = std::pin::pin!(ask(server, link, name, tool, story, params, Some(questions)));
     loop {
         let question: Question = tokio::select! {
             answered = &mut call => return Ok(answered),
@@ -163,6 +223,7 @@ async fn ask_for_modern(
 
 async fn ask(
     server: &Server,
+    link: &Link,
     name: &str,
     tool: &Tool,
     story: &Story,
@@ -179,7 +240,7 @@ async fn ask(
         && server.offer().announces("logging")
     {
         // Older servers log at one level for everybody. One that cannot be told will say less.
-        let _ = tokio::time::timeout(server.timeout(), server.upstream().log_level(level)).await;
+        let _ = tokio::time::timeout(server.timeout(), link.upstream.log_level(level)).await;
     }
     let outgoing = Outgoing {
         method: story.subject.method(),
@@ -194,7 +255,7 @@ async fn ask(
         owner: story.caller.bailiwick().owner(),
         cancel: &story.cancel,
     };
-    server.upstream().call(outgoing).await
+    link.upstream.call(outgoing).await
 }
 
 /// Further members of `params`; a reference names the prompt or resource as the server knows it.

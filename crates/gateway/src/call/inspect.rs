@@ -10,7 +10,7 @@ use super::binary::capped;
 use super::decode::{Story, Subject};
 use super::dispatch::{Dispatched, Raw, module_result};
 use super::record::Held;
-use super::{resume, task};
+use super::{resume, sign_in, task};
 use crate::catalog::{Origin, Relabel, Tool};
 use crate::filters::{Crossed, Hit, Layout, ResultRules as Rules, Stop, result_refused};
 use crate::gateway::Gateway;
@@ -57,6 +57,7 @@ pub(crate) async fn inspect(gateway: &Gateway, done: Dispatched) -> Inspected {
         Raw::Server(result) => from_other(gateway, result),
         Raw::Module(output) => from_module(gateway, module_result(&output)),
         Raw::Error(error) => Ending::Error(mask_error(gateway, &story, error)),
+        Raw::SignIn(need) => sign_in::ending(gateway, &story, &tool, &need),
         Raw::Failed(refusal) => Ending::Refused(gateway.mask().clean_refusal(refusal)),
     };
     let ending =

@@ -23,7 +23,7 @@ use self::any_json::{array, extended, known, maybe, token, value};
 use self::compare::{Wanted, member, string};
 use super::{List, Relabel, Stock, View, ViewSettings, admit, admit_prompt, admit_resource};
 use crate::call::encode::Answer;
-use crate::servers::{Offer, Server, Settings};
+use crate::servers::{Offer, Reach, Server, Settings};
 
 /// Cases of an ordinary run; `BAILIWICK_RELAY_CASES` sets another number.
 const CASES: u32 = 256;
@@ -99,7 +99,8 @@ fn server(name: &str) -> Arc<Server> {
         note: None,
     };
     let command = StdioCommand { program: "/nonexistent".into(), args: Vec::new(), env: Vec::new(), cwd: None, launcher: None };
-    let server = Server::new(settings, Upstream::stdio(command, Options::new(Json::from_static("{}"))), &config::Limits::default());
+    let server =
+        Server::new(settings, Reach::One(Upstream::stdio(command, Options::new(Json::from_static("{}")))), &config::Limits::default());
     server.set_offer(Offer { capabilities: Some(Json::from_static(r#"{"resources":{},"prompts":{}}"#)), ..Offer::default() });
     server
 }

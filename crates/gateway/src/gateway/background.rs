@@ -24,6 +24,8 @@ impl Gateway {
         let mut tasks = self.0.tasks.lock();
         tasks.spawn(self.0.spool.clone().run());
         tasks.spawn(refresh_keys(self.0.keyring.clone()));
+        tasks.spawn(self.0.registered.clone().run());
+        tasks.spawn(self.0.registered.connections().clone().give_back());
         tasks.spawn(self.0.streams.clone().expire());
         let keep = self.0.config.audit.retention_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 3600));
         tasks.spawn(prune(self.0.store.clone(), self.0.clock.clone(), keep));

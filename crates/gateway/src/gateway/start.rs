@@ -26,11 +26,14 @@ use crate::asking::Asking;
 use crate::call::authenticate::Callers;
 use crate::call_log::CallLog;
 use crate::changes::Changes;
+use crate::connections::{Connections, Parts as ConnectionParts, Rests, Roster};
 use crate::credentials::Sources;
 use crate::house::{House, OwnParts};
 use crate::inflight::Inflight;
 use crate::lock::Lock;
 use crate::mask::Mask;
+use crate::oauth::Settings;
+use crate::oauth::profiles::Profiles;
 use crate::replay::Streams;
 use crate::servers::{ProbeNote, Server, Workshop};
 use crate::single::{Single, SingleAgent};
@@ -152,6 +155,19 @@ impl Gateway {
         }
         let manifests = by_type(manifests)?;
         known_servers(&manifests, &config)?;
+        let connections = Connections::new(ConnectionParts {
+            store: store.clone(),
+            oauth: oauth_settings(&config, &workshop.egress)?,
+            profiles: oauth_profiles(&config)?,
+            workshop: workshop.clone(),
+            mask: mask.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            rests: Rests::default(),
+            is_single: single_agent.is_some() || config.auth == AuthMode::None,
+        });
+        let limits = (&config.limits, config.names.max_length);
+        let registered = Arc::new(Roster::new(connections, &servers, limits, &changes, &mask));
         let single = match single_agent {
             Some(agent) => Some(single(&config, &store, &mask, agent).await?),
             None => None,
@@ -175,6 +191,7 @@ impl Gateway {
                 name_max: config.names.max_length,
             },
             servers: servers.clone(),
+            registered: registered.clone(),
             changes: changes.clone(),
             organisations: OrganisationPlaces::new(&config.limits),
         });
@@ -186,6 +203,7 @@ impl Gateway {
             agents,
             house,
             servers,
+            registered,
             mask,
             store,
             spool: Arc::new(Spool::new(ledger.clone(), &config.limits)),
@@ -279,13 +297,54 @@ fn warn_of_approvals(manifest: &Manifest) {
     }
 }
 
-/// A manifest may only grant servers that exist.
+/// How the gateway appears to authorization servers.
+pub(crate) fn oauth_settings(config: &Config, egress: &Egress) -> Result<Settings, StartFault> {
+    let connections = config.connections.clone().unwrap_or_default();
+    let public = config.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(config.listen.0)));
+    let fault = |message: String| StartFault::new(message, "correct `public_url` or `connections`");
+    let mut settings = Settings::new(&public, &connections.client_name, egress.clone()).map_err(fault)?;
+    settings = settings.with_private(connections.allow_private);
+    if connections.allow_loopback_http {
+        settings = settings.with_loopback_http();
+    }
+    match (connections.client_metadata_url, &config.public_url) {
+        (Some(url), _) => settings.with_client_metadata_url(&url).map_err(fault),
+        (None, Some(public)) if public.starts_with("https://") => {
+            settings.with_client_metadata_url(&format!("{public}/oauth/client-metadata.json")).map_err(fault)
+        }
+        (None, _) => Ok(settings),
+    }
+}
+
+/// What is known of providers.
+pub(crate) fn oauth_profiles(config: &Config) -> Result<Profiles, StartFault> {
+    let hosts = config.connections.as_ref().map(|connections| connections.profiles.as_slice()).unwrap_or_default();
+    let profiles = Profiles::own().and_then(|profiles| profiles.with_hosts(hosts));
+    profiles.map_err(|fault| StartFault::new(fault.to_string(), "correct `connections.profiles`"))
+}
+
+/// Where a browser on this machine finds what listens on `address`.
+fn reachable(address: std::net::SocketAddr) -> std::net::SocketAddr {
+    match address {
+        any if any.ip().is_unspecified() => (std::net::Ipv4Addr::LOCALHOST, any.port()).into(),
+        other => other,
+    }
+}
+
+/// A manifest may only grant servers that exist. Where servers are registered, one that does not exist yet may come.
 fn known_servers(manifests: &HashMap<AgentType, Arc<Manifest>>, config: &Config) -> Result<(), StartFault> {
     for manifest in manifests.values() {
         for grant in &manifest.servers {
             if !config.servers.iter().any(|server| server.name == grant.name) {
+                if config.connections.is_some() {
+                    tracing::info!(manifest = %manifest.file, server = %grant.name, "granted, and not configured: agents see it when it is registered");
+                    continue;
+                }
                 let message = format!("{}:{}: server `{}` is not configured", manifest.file, grant.place.line, grant.name);
-                return Err(StartFault::new(message, "add it under `servers` in bailiwick.yml, or take it out of the manifest"));
+                return Err(StartFault::new(
+                    message,
+                    "add it under `servers` in bailiwick.yml, or write `connections: {}` there if it is registered; or take it out of the manifest",
+                ));
             }
         }
     }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use bailiwick_mcp::client::Notice;
+use bailiwick_mcp::client::{Notice, Upstream};
 use bailiwick_mcp::{Json, method};
 use tokio::sync::{OwnedSemaphorePermit, broadcast::error::RecvError, mpsc};
 use tokio::task::JoinHandle;
 
 use super::News;
-use crate::bailiwick::Bailiwick;
+use crate::call::authenticate::Caller;
 use crate::catalog::{View, admits};
 use crate::mask::Mask;
-use crate::servers::Server;
 
 /// Longest parameters of an update that are passed on; a listener that does not read holds some dozens of them.
 const PARAMS_BYTES_MAX: usize = 4 << 10;
@@ -24,7 +23,7 @@ pub(super) struct Ear {
 
 /// A subscription at a server; ends when dropped.
 pub(super) struct Watch {
-    server: Arc<Server>,
+    upstream: Upstream,
     own: String,
     task: JoinHandle<()>,
     _place: OwnedSemaphorePermit,
@@ -32,16 +31,18 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Subscribes at the server behind `uri`. `None` when the agent may not read it, or the server does not tell of it.
-    pub(super) async fn start(bailiwick: &Bailiwick, view: &View, uri: &str, ear: &Ear) -> Option<Self> {
+    pub(super) async fn start(caller: &Caller, view: &View, uri: &str, ear: &Ear) -> Option<Self> {
+        let bailiwick = caller.bailiwick();
         let (server, own) = view.routes().find(uri)?;
         if !admits(bailiwick.rules(), server, &own) {
             return None;
         }
         let place = bailiwick.watches().clone().try_acquire_owned().ok()?;
-        let (server, own) = (server.clone(), own.into_owned());
+        let own = own.into_owned();
         // Before the subscription, so that no notice falls between.
-        let mut notices = server.upstream().notices();
-        tokio::time::timeout(server.timeout(), server.upstream().subscribe(&own)).await.ok()?.ok()?;
+        let upstream = tokio::time::timeout(server.timeout(), server.link(caller.scope())).await.ok()?.ok()?.upstream;
+        let mut notices = upstream.notices();
+        tokio::time::timeout(server.timeout(), upstream.subscribe(&own)).await.ok()?.ok()?;
         let (tell, mask) = (ear.tell.clone(), ear.mask.clone());
         let (shown, wanted) = (Json::from_text(uri), own.clone());
         let task = tokio::spawn(async move {
@@ -57,7 +58,7 @@ impl Watch {
                 let _ = tell.try_send(News { method: method::RESOURCE_UPDATED, params: Some(params) });
             }
         });
-        Some(Self { server, own, task, _place: place })
+        Some(Self { upstream, own, task, _place: place })
     }
 }
 
@@ -73,9 +74,9 @@ fn told(params: Json, shown: &Json, mask: &Mask) -> Json {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.task.abort();
-        let (server, own) = (self.server.clone(), std::mem::take(&mut self.own));
+        let (upstream, own) = (self.upstream.clone(), std::mem::take(&mut self.own));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { server.upstream().unsubscribe(&own).await });
+            runtime.spawn(async move { upstream.unsubscribe(&own).await });
         }
     }
 }

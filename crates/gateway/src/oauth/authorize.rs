@@ -48,8 +48,10 @@ pub(crate) struct Start<'s> {
     pub(crate) client: &'s Client,
     /// As an operator set them; empty for not at all.
     pub(crate) configured: &'s [String],
-    /// As the server's challenge named them, for a step-up together with those of before.
+    /// As the server's challenge named them.
     pub(crate) challenged: Option<&'s [String]>,
+    /// Those of a step-up, which come before all others: [`super::step_up::scopes`].
+    pub(crate) step_up: Option<&'s [String]>,
     pub(crate) profile: Option<&'s Profile>,
     /// As an operator set them.
     pub(crate) extra: &'s [(String, String)],
@@ -161,11 +163,13 @@ fn scopes(start: Start<'_>) -> Vec<String> {
     let offered = start.discovered.capabilities.scopes.as_ref().is_some_and(|scopes| scopes.iter().any(|one| one == OFFLINE));
     let listed = start.discovered.scopes.as_deref();
     let defaults = profile.map(|profile| profile.scopes.as_slice());
-    let given = [Some(start.configured), start.challenged, listed, defaults].into_iter().flatten().find(|scopes| !scopes.is_empty());
-    let mut scopes: Vec<String> = given.unwrap_or_default().iter().filter(|one| *one != OFFLINE).take(scope::SCOPES_MAX).cloned().collect();
-    let asked = given.is_some_and(|given| given.iter().any(|one| one == OFFLINE));
+    let decided = [start.step_up.unwrap_or_default(), start.configured].into_iter().find(|scopes| !scopes.is_empty());
+    let given = [decided, start.challenged, listed, defaults].into_iter().flatten().find(|scopes| !scopes.is_empty());
+    let given = given.unwrap_or_default();
+    let mut scopes: Vec<String> = given.iter().filter(|one| *one != OFFLINE).take(scope::SCOPES_MAX).cloned().collect();
+    let asked = given.iter().any(|one| one == OFFLINE);
     // A gateway works while its people sleep, so it takes a refresh token where one is offered. Who configured scopes has decided.
-    if offered && (asked || start.configured.is_empty() && !scopes.is_empty()) {
+    if offered && (asked || decided.is_none() && !scopes.is_empty()) {
         scopes.push(OFFLINE.to_owned());
     }
     scopes

@@ -255,7 +255,7 @@ impl Walk<'_> {
     ) -> Result<(), OAuthFault> {
         let challenged = probe.challenge.as_ref().and_then(|challenge| challenge.scopes.as_deref());
         let Examination { configured, extra, .. } = self.examination;
-        let start = Start { discovered, client, configured, challenged, profile: self.profile, extra };
+        let start = Start { discovered, client, configured, challenged, step_up: None, profile: self.profile, extra };
         let started = match authorize::start(start, random) {
             Ok(started) => started,
             // Told already.

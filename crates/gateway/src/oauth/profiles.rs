@@ -108,6 +108,21 @@ impl Profiles {
         Ok(read)
     }
 
+    /// Further hosts of these providers, each with the provider's word.
+    ///
+    /// # Errors
+    /// [`ProfileFault`] for a word that no provider has.
+    pub(crate) fn with_hosts(mut self, hosts: &[(String, String)]) -> Result<Self, ProfileFault> {
+        for (host, id) in hosts {
+            self.profiles.iter_mut().for_each(|profile| profile.hosts.retain(|known| known != host));
+            match self.profiles.iter_mut().find(|profile| profile.id == *id) {
+                Some(profile) => profile.hosts.push(host.clone()),
+                None => return Err(ProfileFault(format!("`connections.profiles`: no provider has the word `{id}`"))),
+            }
+        }
+        Ok(self)
+    }
+
     /// The profile for a server, by the host of its address.
     pub(crate) fn of(&self, server_url: &str) -> Option<&Profile> {
         let url = Url::parse(server_url).ok()?;

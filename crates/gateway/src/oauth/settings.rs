@@ -68,6 +68,11 @@ impl Settings {
         self
     }
 
+    /// Whether plain http to this machine is accepted.
+    pub(crate) fn allows_loopback_http(&self) -> bool {
+        self.loopback_http
+    }
+
     /// The name on consent pages.
     pub(crate) fn client_name(&self) -> &str {
         &self.client_name
@@ -102,6 +107,14 @@ impl Settings {
     }
 
     /// What a connection to `address` may reach.
+    /// The rules under which the server at this address is dialled.
+    ///
+    /// # Errors
+    /// The rule that the address breaks.
+    pub(crate) fn rules_for(&self, address: &str) -> Result<Rules, &'static str> {
+        self.address(address).map(|address| self.rules(&address))
+    }
+
     pub(super) fn rules(&self, address: &Address) -> Rules {
         // Plain addresses lead to this machine; that was checked when they were read.
         if address.is_plain() {

@@ -98,15 +98,16 @@ pub(super) fn unavailable(step: Step, place: &str, status: StatusCode) -> OAuthF
 }
 
 /// A form as `application/x-www-form-urlencoded`, in the order in which its fields are given.
-pub(super) struct Form(Serializer<'static, String>);
+pub(super) struct Form(String);
 
 impl Form {
     pub(super) fn new() -> Self {
-        Self(Serializer::new(String::new()))
+        Self(String::new())
     }
 
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
-        self.0.append_pair(name, value);
+        // A serializer of its own for each: one that is kept could not wait for an answer on any thread.
+        self.0 = Serializer::new(self.0).append_pair(name, value).finish();
         self
     }
 
@@ -120,9 +121,9 @@ impl Form {
     }
 
     /// POST to `address`.
-    pub(super) fn request(mut self, address: &Address) -> HttpRequest {
+    pub(super) fn request(self, address: &Address) -> HttpRequest {
         HttpRequest::new(Method::POST, address.target.clone())
             .with(header::ACCEPT, HeaderValue::from_static("application/json"))
-            .with_body("application/x-www-form-urlencoded", self.0.finish())
+            .with_body("application/x-www-form-urlencoded", self.0)
     }
 }

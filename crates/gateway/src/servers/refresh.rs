@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_mcp::client::{FaultKind, List, Notice, UpstreamFault};
-use bailiwick_mcp::{Era, Json, method};
+use bailiwick_mcp::client::{Notice, Upstream};
+use bailiwick_mcp::{Json, method};
 use bailiwick_model::ToolName;
 use bailiwick_model::name::{proxy_tool_name, served_names};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tracing::{info, warn};
 
-use super::{Offer, Server};
+use super::{Found, Offer, Reach, Server};
 use crate::catalog::{Rejected, admit, admit_prompt, admit_resource, original_name};
 use crate::changes::Changes;
 use crate::dependency::WAIT_TOTAL_DEFAULT;
@@ -21,60 +21,17 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Pause between two discoveries, whatever the server announces.
 const RELIST_PAUSE_MIN: Duration = Duration::from_millis(200);
-/// Largest definition of a prompt, a resource or a template. Tools have limits of their own.
-const DEFINITION_BYTES_MAX: usize = 16 << 10;
-/// All prompts, resources and templates of one server together: every agent's lists hold them.
-const OFFER_BYTES_MAX: usize = 4 << 20;
-/// Templates of one server; each is compared with every URI that is looked for.
-const TEMPLATES_MAX: usize = 200;
 /// How often a healthy server is listed again although it announced no change.
 const RELIST_EVERY: Duration = Duration::from_secs(300);
-
-/// What a server listed.
-#[derive(Default)]
-struct Found {
-    tools: Vec<Json>,
-    prompts: Vec<Json>,
-    resources: Vec<Json>,
-    templates: Vec<Json>,
-    capabilities: Option<Json>,
-    is_legacy: bool,
-    /// The revision spoken with it.
-    revision: &'static str,
-}
-
-impl Found {
-    /// Without secrets, and without what is too large to be shown to every agent. What is left out is named in the log.
-    fn masked(mut self, mask: &Mask) -> Self {
-        for (list, kind) in
-            [(&mut self.tools, "tool"), (&mut self.prompts, "prompt"), (&mut self.resources, "resource"), (&mut self.templates, "template")]
-        {
-            let max = if kind == "tool" { usize::MAX } else { DEFINITION_BYTES_MAX };
-            let before = list.len();
-            list.retain(|definition| definition.len() <= max);
-            if list.len() < before {
-                warn!(kind, left_out = before - list.len(), max, "definitions that are too large are left out");
-            }
-            let clean = |definition: Json| mask.clean(definition).ok();
-            *list = std::mem::take(list).into_iter().filter_map(clean).collect();
-        }
-        let mut left = OFFER_BYTES_MAX;
-        for list in [&mut self.prompts, &mut self.resources, &mut self.templates] {
-            list.retain(|definition| {
-                let fits = definition.len() <= left;
-                left -= if fits { definition.len() } else { 0 };
-                fits
-            });
-        }
-        self.templates.truncate(TEMPLATES_MAX);
-        self
-    }
-}
 
 impl Server {
     /// Watches the server until the task is ended.
     pub(crate) async fn watch(self: Arc<Self>, changes: Arc<Changes>, mask: Arc<Mask>) {
-        let mut notices = self.upstream.notices();
+        let upstream = match &self.reach {
+            Reach::One(upstream) => upstream.clone(),
+            Reach::Lent(lending) => return lending.watch(&self, &changes, &mask).await,
+        };
+        let mut notices = upstream.notices();
         let mut announced: Vec<&'static str> = Vec::new();
         let mut retry = RETRY_MIN;
         if let Some((dependency, egress)) = &self.settings.waits_for {
@@ -85,7 +42,7 @@ impl Server {
             for _ in 0..notices.len() {
                 note(&mut announced, notices.try_recv().ok().as_ref().and_then(list_changed));
             }
-            let pause = match self.discover(&mask).await {
+            let pause = match self.discover(&upstream, &mask).await {
                 Ok(changed) => {
                     if changed {
                         changes.bump();
@@ -120,44 +77,19 @@ impl Server {
     }
 
     /// One discovery. `true` when the offer is another one than before.
-    async fn discover(self: &Arc<Self>, mask: &Mask) -> Result<bool, String> {
+    async fn discover(self: &Arc<Self>, upstream: &Upstream, mask: &Mask) -> Result<bool, String> {
         let limit = self.settings.discovery_timeout;
-        let found = tokio::time::timeout(limit, self.find()).await.map_err(|_| format!("no list within {} s", limit.as_secs()))?;
-        found.map(|found| self.adopt(found.masked(mask))).map_err(|fault| mask.clean_text(&fault.detail).into_owned())
-    }
-
-    /// Asks for everything that the server says it has. Tools are asked for in any case: some servers have them and do not say so.
-    async fn find(&self) -> Result<Found, UpstreamFault> {
-        let probe = self.upstream.open().await?;
+        let asked = tokio::time::timeout(limit, Found::ask(upstream)).await.map_err(|_| format!("no list within {} s", limit.as_secs()))?;
+        let (found, probe) = asked.map_err(|fault| mask.clean_text(&fault.detail).into_owned())?;
         if let Some(note) = &self.settings.note {
             note.write(&probe).await;
         }
-        let announces = |capability: &str| probe.capabilities.member(capability).is_some_and(|one| one.is_object());
-        let mut found = Found { tools: self.upstream.list(List::Tools).await?.items, ..Found::default() };
-        if announces("prompts") {
-            found.prompts = self.optional(List::Prompts).await?;
-        }
-        if announces("resources") {
-            found.resources = self.optional(List::Resources).await?;
-            found.templates = self.optional(List::Templates).await?;
-        }
-        found.revision = probe.revision.as_str();
-        found.is_legacy = probe.revision.era() == Era::Legacy;
-        found.capabilities = Some(probe.capabilities);
-        Ok(found)
+        Ok(self.adopt(&found.masked(mask)))
     }
 
-    /// A list that a server may have announced and not implemented: an error answer means that there is nothing.
-    async fn optional(&self, list: List) -> Result<Vec<Json>, UpstreamFault> {
-        match self.upstream.list(list).await {
-            Ok(listed) => Ok(listed.items),
-            Err(UpstreamFault { kind: FaultKind::Rpc(_), .. }) => Ok(Vec::new()),
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn adopt(self: &Arc<Self>, found: Found) -> bool {
-        let offer = self.admitted(&found);
+    /// Takes over what was found; `true` when it is another offer than before.
+    pub(crate) fn adopt(self: &Arc<Self>, found: &Found) -> bool {
+        let offer = self.admitted(found);
         let before = self.offer();
         let same = before.same_as(&offer);
         if !same {
@@ -221,7 +153,7 @@ impl Server {
     }
 
     /// Keeps what the last good discovery found, so that a passing fault empties no list. `true` when it worked before.
-    fn fail(&self, failure: String) -> bool {
+    pub(crate) fn fail(&self, failure: String) -> bool {
         let before = self.offer();
         self.offer.store(Arc::new(Offer { failure: Some(failure), ..Offer::clone(&before) }));
         before.failure.is_none()

@@ -6,22 +6,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_mcp::client::{EraSetting, HttpEndpoint, Launcher, Options, Probe, StdioCommand, Upstream};
+use bailiwick_mcp::client::{Authorization, EraSetting, HttpEndpoint, Launcher, Options, Probe, StdioCommand, Upstream};
 use bailiwick_mcp::{Json, Revision};
 use bailiwick_model::address::Cidr;
 use bailiwick_model::config::{Limits, ServerConfig};
 use bailiwick_model::manifest::ProxyConfig;
+use bailiwick_model::registered::ServerEra;
 use bailiwick_model::secret_text::SecretText;
 use bailiwick_model::upstream::{EraChoice, Transport};
 use bailiwick_model::{OrgId, Sensitive, ServerName};
 use bailiwick_modules::egress::{Egress, Rules};
+use bailiwick_store::RegisteredServer;
 use bailiwick_store::ledger::redact::is_sensitive_key;
 use http::{HeaderName, HeaderValue};
 
-use super::{ProbeNote, Proxy, Server, Settings};
+use super::{ProbeNote, Proxy, Reach, Server, Settings};
 use crate::dependency::Dependency;
 use crate::dial::GuardedDial;
 use crate::mask::Mask;
+use crate::oauth;
 use crate::product::SERVER_INFO;
 
 /// Variables of our own environment that a child gets; everything else it must be given (security reference section 12).
@@ -75,7 +78,7 @@ impl Workshop {
         };
         let options = Options { known, ..self.options(config.era) };
         let upstream = self.upstream(&config.transport, options, &config.allow_private, secret)?;
-        Ok(Server::new(settings, upstream, &self.limits))
+        Ok(Server::new(settings, Reach::One(upstream), &self.limits))
     }
 
     /// The server of an `mcp_proxy` module, first discovered when what it `waits_for` is there.
@@ -106,7 +109,26 @@ impl Workshop {
             lends: lends(&config.transport),
         };
         let upstream = self.upstream(&config.transport, self.options(config.era), &[], secret)?;
-        Ok(Server::new(settings, upstream, &self.limits))
+        Ok(Server::new(settings, Reach::One(upstream), &self.limits))
+    }
+
+    /// The way to a registered server, and where its token is put.
+    pub(crate) fn registered(&self, record: &RegisteredServer, oauth: &oauth::Settings) -> Result<(Upstream, Authorization), Unfit> {
+        let url = record.server_url.as_str();
+        let endpoint =
+            HttpEndpoint::parse(url, Vec::new()).map_err(|rule| Unfit { message: rule, remedy: "correct `server_url`".into() })?;
+        let rules = oauth
+            .rules_for(url)
+            .map_err(|rule| Unfit { message: format!("`server_url` {rule}"), remedy: "correct `server_url`".into() })?;
+        let era = match record.era {
+            ServerEra::Auto => EraSetting::Auto,
+            ServerEra::Legacy => EraSetting::Legacy,
+            ServerEra::Modern => EraSetting::Modern,
+        };
+        let options = Options { era, ..self.options(EraChoice::Auto) };
+        let upstream = Upstream::http(&endpoint, Arc::new(GuardedDial::new(self.egress.clone(), rules)), options)
+            .map_err(|fault| Unfit { message: fault.detail, remedy: "correct `server_url`".into() })?;
+        Ok((upstream, endpoint.authorization))
     }
 
     fn upstream(

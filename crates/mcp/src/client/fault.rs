@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::authorization::Demand;
 use super::dial::{DialError, DialErrorKind};
 use crate::error::RpcError;
 
@@ -26,7 +27,7 @@ pub enum FaultKind {
     /// The caller cancelled.
     Cancelled,
     /// The server wants (other) credentials: 401 or 403.
-    Auth(u16),
+    Auth(Demand),
     /// An HTTP status that carries no JSON-RPC error.
     Http(u16),
     /// The answer is larger than allowed, or more is asked for than allowed.

@@ -22,6 +22,7 @@ use self::link::Link;
 use self::parcel::Parcel;
 use self::pool::Pool;
 use super::ask::{Ask, Reply, within};
+use super::authorization::Authorization;
 use super::compose::{Draft, Parts};
 use super::dial::Dial;
 use super::dialect::Dialect;
@@ -48,6 +49,7 @@ pub(crate) struct HttpWire {
     pool: Arc<Pool>,
     uri: Uri,
     headers: HeaderMap,
+    authorization: Authorization,
     limits: Limits,
     notices: Notices,
     asides: Arc<Semaphore>,
@@ -81,6 +83,7 @@ impl HttpWire {
             pool,
             uri: Uri::from(path),
             headers,
+            authorization: endpoint.authorization.clone(),
             limits,
             notices,
             asides: Arc::new(Semaphore::new(ASIDES_MAX)),
@@ -210,6 +213,7 @@ impl HttpWire {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = ask.dialect.headers.clone();
+        self.authorization.put_into(request.headers_mut());
         if ask.dialect.is_modern() {
             let headers = request.headers_mut();
             headers.insert(MCP_METHOD, method_value(ask.method));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
+use super::authorization::Authorization;
 use super::dial::Target;
 use crate::json::Json;
 use crate::revision::Revision;
@@ -119,6 +120,8 @@ pub struct HttpEndpoint {
     pub path: String,
     /// Sent with every request: credentials and what else the operator configured.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The `Authorization` header, where it changes while the server is in use; it counts before one among `headers`.
+    pub authorization: Authorization,
 }
 
 impl HttpEndpoint {
@@ -146,7 +149,7 @@ impl HttpEndpoint {
             Some(query) => format!("{}?{query}", parsed.path()),
             None => parsed.path().to_owned(),
         };
-        Ok(Self { target: Target { https, host, port }, path, headers })
+        Ok(Self { target: Target { https, host, port }, path, headers, authorization: Authorization::default() })
     }
 
     /// The value of the `Host` header: the port only where it is not the scheme's own.

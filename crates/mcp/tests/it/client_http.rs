@@ -138,9 +138,14 @@ async fn every_kind_of_legacy_refusal_leads_to_initialize() {
 
 #[tokio::test]
 async fn some_answers_are_of_neither_era() {
-    for (status, kind) in
-        [(401, "Auth(401)"), (403, "Auth(403)"), (500, "Http(500)"), (503, "Http(503)"), (429, "Http(429)"), (307, "Http(307)")]
-    {
+    for (status, kind) in [
+        (401, "Auth(Demand { status: 401, challenges: [] })"),
+        (403, "Auth(Demand { status: 403, challenges: [] })"),
+        (500, "Http(500)"),
+        (503, "Http(503)"),
+        (429, "Http(429)"),
+        (307, "Http(307)"),
+    ] {
         let fake = Fake::start(move |_| Answer::empty(status)).await;
         let fault = fake.upstream(options()).open().await.unwrap_err();
         assert_eq!(format!("{:?}", fault.kind), kind, "{fault}");

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "one binary; its modules are not an interface")]
 
 mod client_asked;
+mod client_authorized;
 mod client_cost;
 mod client_fake;
 mod client_hostile;

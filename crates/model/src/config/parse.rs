@@ -1,7 +1,7 @@
 //! From text and environment to a [`Config`]: every section in its own file, all mistakes in one pass.
 
 use super::{AuditConfig, AuthMode, Config, DatabaseUrl, Limits, Listen, LogConfig, NamesConfig, ShutdownConfig};
-use super::{auth, house, limits, listen, overlay, sections, server};
+use super::{auth, connections, house, limits, listen, overlay, sections, server};
 use crate::document::Document;
 use crate::id::OrgId;
 use crate::mistake::{Mistake, Mistakes, Reading, Report};
@@ -42,6 +42,11 @@ pub(crate) static CONFIG: Section = Section {
             Shape::Entries { names: &formats::SERVER_NAME, value: &Shape::Section(&server::SERVER), empty: false },
             "External MCP servers.",
         ),
+        Key::new(
+            "connections",
+            Shape::Section(&connections::CONNECTIONS),
+            "Servers that administrators register, and how people connect with them.",
+        ),
         Key::new("names", Shape::Section(&sections::NAMES), "The names of tools as agents see them."),
         Key::new("limits", Shape::Section(&limits::SECTION), "Everything that is bounded."),
         Key::new("audit", Shape::Section(&sections::AUDIT), "The ledger."),
@@ -60,7 +65,7 @@ const PATH_DEFAULT: &str = "/mcp";
 /// Longest path of the endpoint in bytes.
 const PATH_BYTES_MAX: usize = 128;
 /// Paths that the gateway serves itself.
-const PATHS_TAKEN: [&str; 8] = ["/", "/v1", "/.well-known", "/livez", "/readyz", "/health", "/docs", "/metrics"];
+const PATHS_TAKEN: [&str; 10] = ["/", "/v1", "/connect", "/oauth", "/.well-known", "/livez", "/readyz", "/health", "/docs", "/metrics"];
 
 impl Config {
     /// Reads a configuration; an empty `text` gives the defaults. `file` is its name in messages.
@@ -111,6 +116,7 @@ impl Default for Config {
             org: super::default_org(),
             manifests: Vec::new(),
             servers: Vec::new(),
+            connections: None,
             names: NamesConfig::default(),
             limits: Limits::default(),
             audit: AuditConfig::default(),
@@ -142,6 +148,7 @@ fn read(root: &Table<'_>) -> Config {
         org: root.read("org", org).unwrap_or(default.org),
         manifests: root.read("manifests", |f| f.each(file_name)).unwrap_or_default(),
         servers: root.read("servers", server::servers).unwrap_or_default(),
+        connections: root.read("connections", connections::connections),
         names: root.read("names", sections::names).unwrap_or_default(),
         limits: root.read("limits", limits::read).unwrap_or_default(),
         audit: root.read("audit", sections::audit).unwrap_or_default(),

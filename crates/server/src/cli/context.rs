@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bailiwick_gateway::OwnParts;
+use bailiwick_gateway::{Connections, OwnParts};
 use bailiwick_model::time::{Clock, Random};
 use bailiwick_modules::ModuleRegistry;
+use bailiwick_modules::egress::SystemNetwork;
 use bailiwick_store::{PlatformScope, Store};
 
 use super::args::{Common, Form};
@@ -109,11 +110,10 @@ impl Context {
         };
         let rules = settings.config.instructions.as_ref().map(|config| config.rules.clone()).unwrap_or_default();
         let idle = settings.config.runs.unwrap_or_default().idle;
-        Ok(Desk::here(
-            Here { store, scope, ledger, home: settings.config.org.clone(), rules, idle, loopback_http: false },
-            &self.clock,
-            &self.random,
-        ))
+        let connections = Connections::for_operator(&settings.config, &store, Arc::new(SystemNetwork), &self.clock, &self.random)
+            .map_err(|fault| Failure::new(Exit::Usage, fault.to_string()))?;
+        let home = settings.config.org.clone();
+        Ok(Desk::here(Here { store, scope, ledger, home, rules, idle, connections }, &self.clock, &self.random))
     }
 
     /// Who is written down as the author of a change.

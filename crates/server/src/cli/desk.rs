@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailiwick_gateway::Connections;
 use bailiwick_gateway::operations::fault::Done;
 use bailiwick_gateway::operations::{Acting, Deed, Fault, Operations, OperationsSetup};
 use bailiwick_model::time::{Clock, Random};
@@ -45,8 +46,8 @@ pub(crate) struct Here {
     pub(crate) rules: HouseRules,
     /// How long its implicit runs last without news.
     pub(crate) idle: Duration,
-    /// Whether registered servers may be on this machine, over plain http.
-    pub(crate) loopback_http: bool,
+    /// The way to registered servers, from here.
+    pub(crate) connections: Connections,
 }
 
 pub(crate) struct Local {
@@ -64,7 +65,7 @@ impl Desk {
             idle: here.idle,
             // Which tools agents have is known where they are served.
             tools: None,
-            loopback_http: here.loopback_http,
+            connections: here.connections.clone(),
             clock: Arc::clone(clock),
             random: Arc::clone(random),
         });

@@ -22,6 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::connect;
 use super::connection::AnswerBody;
 use super::health::{self, Health};
 use super::watch::{Phase, Watch};
@@ -37,6 +38,11 @@ pub trait Endpoint: Clone + Send + Sync + 'static {
     /// The management API; `None` where there is none.
     fn api(&self) -> Option<Api> {
         None
+    }
+
+    /// The pages on which people connect with registered servers; asked only for paths that they serve.
+    fn connect(&self, _request: Request<Incoming>) -> impl Future<Output = Response<axum::body::Body>> + Send {
+        std::future::ready(nothing())
     }
 
     /// The present state. Anybody may ask, as often as he likes: cheap, or kept for a moment.
@@ -150,6 +156,9 @@ impl<E: Endpoint> Service<Request<Incoming>> for Doorman<E> {
             if let Some(only) = routes.entrance(request.uri().path()) {
                 request.extensions_mut().insert(only);
                 return routes.endpoint.mcp(request).await.map(Either::Left);
+            }
+            if connect::serves(request.method(), request.uri().path()) {
+                return routes.endpoint.connect(request).await.map(Either::Right);
             }
             if let Some(api) = routes.api.as_ref().filter(|_| Api::serves(request.uri().path())) {
                 return api.answer(request).await.map(Either::Right);

@@ -54,7 +54,7 @@ pub(super) async fn serve(server: Arc<Server>, listener: TcpListener, stop: watc
 }
 
 /// Binds a loopback port; 0 takes a free one.
-pub(super) async fn bind(port: u16) -> std::io::Result<TcpListener> {
+pub(crate) async fn bind(port: u16) -> std::io::Result<TcpListener> {
     let socket = tokio::net::TcpSocket::new_v4()?;
     // A restarted fake takes its old port although old connections linger.
     socket.set_reuseaddr(true)?;
@@ -64,7 +64,7 @@ pub(super) async fn bind(port: u16) -> std::io::Result<TcpListener> {
 
 /// A fault that ends the connection without an answer.
 #[derive(Debug)]
-struct Cut;
+pub(crate) struct Cut;
 
 impl std::fmt::Display for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,6 +81,18 @@ async fn handle(
     request: Request<RequestBody>,
 ) -> Result<Response<Body>, Cut> {
     let (parts, body) = request.into_parts();
+    let Ok(body) = body.collect().await else { return Err(Cut) };
+    respond(server, stop, connection, &parts, &body.to_bytes()).await
+}
+
+/// The answer to a request whose body is there.
+pub(crate) async fn respond(
+    server: Arc<Server>,
+    stop: watch::Sender<bool>,
+    connection: u64,
+    parts: &http::request::Parts,
+    body: &Bytes,
+) -> Result<Response<Body>, Cut> {
     match parts.method {
         Method::POST => {}
         // A harness that waits for a server asks for `/readyz`; both paths tell what arrived.
@@ -88,7 +100,7 @@ async fn handle(
             let text = format!(r#"{{"calls":{},"connections":{}}}"#, server.calls(), server.connections.load(Ordering::SeqCst));
             return Ok(whole(StatusCode::OK, JSON, text.into()));
         }
-        Method::GET => return Ok(get(&server, &parts)),
+        Method::GET => return Ok(get(&server, parts)),
         Method::DELETE => {
             let session = parts.headers.get("mcp-session-id").and_then(|v| v.to_str().ok()).unwrap_or_default();
             let status = if server.end_session(session) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND };
@@ -96,10 +108,8 @@ async fn handle(
         }
         _ => return Ok(whole(StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::new())),
     }
-    let Ok(body) = body.collect().await else { return Err(Cut) };
-    let body = body.to_bytes();
     let scene = server.scene();
-    let incoming = Incoming { body: &body, headers: Some(&parts.headers), connection };
+    let incoming = Incoming { body, headers: Some(&parts.headers), connection };
     match server.plan(&scene, &incoming) {
         Plan::Nothing => Ok(whole(StatusCode::ACCEPTED, JSON, Bytes::new())),
         Plan::Answer(answer) => {
@@ -345,7 +355,7 @@ fn event(message: &[u8]) -> Bytes {
     event.into()
 }
 
-fn whole(status: StatusCode, content_type: HeaderValue, text: Bytes) -> Response<Body> {
+pub(crate) fn whole(status: StatusCode, content_type: HeaderValue, text: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::Whole(Some(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -358,7 +368,7 @@ fn stream(parts: mpsc::Receiver<Result<Bytes, Cut>>) -> Response<Body> {
     response
 }
 
-enum Body {
+pub(crate) enum Body {
     Whole(Option<Bytes>),
     Stream(mpsc::Receiver<Result<Bytes, Cut>>),
 }

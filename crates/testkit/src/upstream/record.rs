@@ -33,7 +33,7 @@ const ARRIVALS_MAX: usize = 100_000;
 
 /// Where arrivals go.
 #[derive(Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -94,7 +94,7 @@ impl Record {
         self.lock().abandoned
     }
 
-    pub(super) fn arrivals(&self) -> Vec<Arrival> {
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.lock().arrivals.clone()
     }
 

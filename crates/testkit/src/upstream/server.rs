@@ -21,9 +21,9 @@ use super::wire::{self, Arguments, Envelope, LEGACY, MODERN, Params};
 /// Notifications that a slow listener may lag behind.
 const NOTIFICATIONS_QUEUED_MAX: usize = 256;
 
-pub(super) struct Server {
+pub(crate) struct Server {
     scene: RwLock<Arc<Scene>>,
-    pub(super) record: Record,
+    pub(crate) record: Record,
     calls: AtomicU64,
     sessions: Mutex<HashSet<String>>,
     next_session: AtomicU64,
@@ -102,7 +102,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl Server {
-    pub(super) fn new(behaviour: Behaviour) -> Self {
+    pub(crate) fn new(behaviour: Behaviour) -> Self {
         Self {
             scene: RwLock::new(Arc::new(Scene::new(behaviour))),
             record: Record::default(),

@@ -114,6 +114,7 @@ fn bare(revision: Revision) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::authorization::Demand;
 
     const NEWEST: Revision = Revision::R2026_07_28;
 
@@ -168,8 +169,8 @@ mod tests {
             (kind(FaultKind::Http(307)), "fault", "fault"),
             (kind(FaultKind::Http(500)), "fault", "fault"),
             (kind(FaultKind::Http(503)), "fault", "fault"),
-            (kind(FaultKind::Auth(401)), "fault", "fault"),
-            (kind(FaultKind::Auth(403)), "fault", "fault"),
+            (kind(FaultKind::Auth(Demand { status: 401, challenges: Vec::new() })), "fault", "fault"),
+            (kind(FaultKind::Auth(Demand { status: 403, challenges: Vec::new() })), "fault", "fault"),
             (kind(FaultKind::Protocol), "initialize", "initialize"),
             (kind(FaultKind::Timeout), "fault", "initialize"),
             (kind(FaultKind::Closed), "fault", "fault"),

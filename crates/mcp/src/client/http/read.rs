@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::link::Link;
 use crate::bulk::Bulk;
 use crate::client::ask::Ask;
+use crate::client::authorization::Demand;
 use crate::client::fault::{FaultKind, UpstreamFault, excerpt};
 use crate::error::RpcError;
 use crate::json::{Json, Limits};
@@ -164,7 +165,7 @@ pub(super) fn refusal(head: &Head, body: Bytes, ask: &Ask<'_>) -> UpstreamFault 
     let status = head.status;
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return UpstreamFault::new(
-            FaultKind::Auth(status.as_u16()),
+            FaultKind::Auth(Demand::of(status.as_u16(), &head.headers)),
             true,
             format!("the server answered {status}: it wants other credentials"),
         );

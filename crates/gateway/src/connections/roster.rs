@@ -1,0 +1,221 @@
+//! The registered servers of each organisation that has callers here, kept as the database has them: another replica, or an administrator
+//! at his machine, may change them at any time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bailiwick_contract::TrustClass;
+use bailiwick_mcp::{Json, Limits as JsonLimits};
+use bailiwick_model::config::Limits;
+use bailiwick_model::name::folded;
+use bailiwick_model::{OrgId, ServerId};
+use bailiwick_store::{OrgScope, RegisteredServer, StoreResult, Topic};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::{Connections, Lending};
+use crate::changes::Changes;
+use crate::lock::Lock;
+use crate::mask::Mask;
+use crate::servers::{Found, Reach, Server, Settings};
+
+/// How often the rows are compared: what is taken away from somebody is gone within a second (security reference section 9).
+const COMPARE_EVERY: Duration = Duration::from_millis(400);
+/// Limit for opening and listing.
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(15);
+/// Organisations held at once; another one then has to wait until the process starts again.
+const ORGS_MAX: usize = 10_000;
+
+/// The servers of one organisation at this moment.
+pub(crate) type OrgServers = Arc<ArcSwap<Vec<Arc<Server>>>>;
+
+/// All of them.
+pub(crate) struct Roster {
+    connections: Connections,
+    /// Names of the configuration; they come first.
+    configured: Vec<String>,
+    limits: Limits,
+    name_max: usize,
+    changes: Arc<Changes>,
+    mask: Arc<Mask>,
+    generation: Arc<AtomicI64>,
+    orgs: Lock<HashMap<OrgId, OrgServers>>,
+    watchers: Lock<JoinSet<()>>,
+}
+
+impl Roster {
+    pub(crate) fn new(
+        connections: Connections,
+        configured: &[Arc<Server>],
+        (limits, name_max): (&Limits, usize),
+        changes: &Arc<Changes>,
+        mask: &Arc<Mask>,
+    ) -> Self {
+        let configured = configured.iter().map(|server| folded(server.name().as_str())).collect();
+        let (limits, changes, mask) = (limits.clone(), changes.clone(), mask.clone());
+        let generation = Arc::new(AtomicI64::new(-1));
+        Self { connections, configured, limits, name_max, changes, mask, generation, orgs: Lock::default(), watchers: Lock::default() }
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// The servers of an organisation; read now when nobody of it was here before.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn of(&self, org: &OrgId) -> StoreResult<OrgServers> {
+        if let Some(known) = self.orgs.lock().get(org) {
+            return Ok(known.clone());
+        }
+        let servers: OrgServers = Arc::default();
+        self.load(org, &servers).await?;
+        let mut orgs = self.orgs.lock();
+        if orgs.len() >= ORGS_MAX {
+            return Ok(servers);
+        }
+        Ok(orgs.entry(org.clone()).or_insert(servers).clone())
+    }
+
+    /// Every registered server of organisations that were here.
+    pub(crate) fn all(&self) -> Vec<Arc<Server>> {
+        let orgs: Vec<OrgServers> = self.orgs.lock().values().cloned().collect();
+        orgs.iter().flat_map(|servers| servers.load().to_vec()).collect()
+    }
+
+    /// Compares with the rows until the task is ended.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(COMPARE_EVERY).await;
+            let compared = self.compare().await;
+            if let (Err(cause), false) = (&compared, failing) {
+                warn!(%cause, "registered servers cannot be compared with the database; what is known of them stays");
+            }
+            failing = compared.is_err();
+        }
+    }
+
+    /// One comparison.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn compare(&self) -> StoreResult<()> {
+        let platform = self.connections.platform()?;
+        let now = self.connections.store().generations(&platform).await?;
+        // Either may change what is lent.
+        let seen = now.of(Topic::Servers).wrapping_add(now.of(Topic::Secrets));
+        if self.generation.load(Ordering::Acquire) == seen {
+            return Ok(());
+        }
+        let known: Vec<(OrgId, OrgServers)> = self.orgs.lock().iter().map(|(org, servers)| (org.clone(), servers.clone())).collect();
+        for (org, servers) in known {
+            self.load(&org, &servers).await?;
+        }
+        // Last: whoever asks for a token meanwhile reads its row.
+        self.generation.store(seen, Ordering::Release);
+        Ok(())
+    }
+
+    /// Reads the servers of one organisation, keeps those that are the same, and tells of what changed.
+    async fn load(&self, org: &OrgId, into: &OrgServers) -> StoreResult<()> {
+        let scope = self.connections.within(org)?;
+        let before = into.load_full();
+        let mut after = Vec::new();
+        let mut changed = false;
+        for record in self.records(&scope).await? {
+            let known = before.iter().find(|server| server.lending().is_some_and(|lending| lending.is_of(&record)));
+            let server = match known {
+                Some(server) => {
+                    if let Some(lending) = server.lending() {
+                        lending.set_record(record.clone());
+                    }
+                    server.clone()
+                }
+                None => {
+                    changed = true;
+                    self.server(&scope, org, record.clone())
+                }
+            };
+            changed |= self.offer(&scope, &server, &record).await?;
+            after.push(server);
+        }
+        let gone: Vec<Arc<Server>> = before.iter().filter(|old| !after.iter().any(|server| Arc::ptr_eq(server, old))).cloned().collect();
+        changed |= !gone.is_empty();
+        into.store(Arc::new(after));
+        for server in gone {
+            tokio::spawn(async move { server.close().await });
+        }
+        if changed {
+            self.changes.bump();
+        }
+        Ok(())
+    }
+
+    async fn records(&self, scope: &OrgScope) -> StoreResult<Vec<RegisteredServer>> {
+        let mut all: Vec<RegisteredServer> = Vec::new();
+        loop {
+            let after: Option<ServerId> = all.last().map(|record| record.id);
+            let page = self.connections.store().servers().list(scope, after).await?;
+            if page.is_empty() {
+                break;
+            }
+            all.extend(page);
+        }
+        all.retain(|record| {
+            let taken = self.configured.contains(&folded(record.display_name.as_str()));
+            if taken {
+                warn!(server = %record.display_name, "a configured server has the same name; the registered one is not served");
+            }
+            !taken
+        });
+        Ok(all)
+    }
+
+    fn server(&self, scope: &OrgScope, org: &OrgId, record: RegisteredServer) -> Arc<Server> {
+        let settings = Settings {
+            name: record.display_name.clone(),
+            org: Some(org.clone()),
+            trust: TrustClass::ThirdParty,
+            timeout: Duration::from_secs(self.limits.call_deadline_seconds),
+            discovery_timeout: DISCOVERY_TIMEOUT,
+            name_max: self.name_max,
+            proxy: None,
+            waits_for: None,
+            note: None,
+            lends: true,
+        };
+        let lending = Arc::new(Lending::new(self.connections.clone(), scope.clone(), record, self.generation.clone()));
+        let server = Server::new(settings, Reach::Lent(lending), &self.limits);
+        let mut watchers = self.watchers.lock();
+        while watchers.try_join_next().is_some() {}
+        watchers.spawn(server.clone().watch(self.changes.clone(), self.mask.clone()));
+        server
+    }
+
+    /// Offers what the rows say that the server has and the allowlist exposes; `true` when that is another offer than before.
+    async fn offer(&self, scope: &OrgScope, server: &Arc<Server>, record: &RegisteredServer) -> StoreResult<bool> {
+        let known = self.connections.store().servers().tools(scope, record.id).await?;
+        let allows = |name: &str| record.allowed_tools.as_ref().is_none_or(|allowed| allowed.allows(name));
+        let exposed = known.into_iter().filter(|tool| tool.present && allows(&tool.name));
+        let definitions: Vec<Json> = exposed.filter_map(|tool| Json::check(tool.definition.into(), &JsonLimits::RESULT).ok()).collect();
+        let Some(lending) = server.lending() else { return Ok(false) };
+        lending.exposed.store(Arc::new(definitions.clone()));
+        let listed = Found::clone(&lending.listed.load());
+        let found = Found { tools: definitions, ..listed };
+        Ok(server.adopt(&found.masked(&self.mask)))
+    }
+
+    /// Closes every way to every registered server.
+    pub(crate) async fn close(&self) {
+        let mut watchers = std::mem::take(&mut *self.watchers.lock());
+        watchers.shutdown().await;
+        for server in self.all() {
+            server.close().await;
+        }
+    }
+}
