@@ -6,6 +6,7 @@
 
 pub mod acting;
 pub mod agent;
+pub mod connection;
 pub mod event;
 pub mod fault;
 pub mod feedback;

@@ -14,6 +14,7 @@ use tracing::warn;
 use super::acting::Author;
 use super::fault::{Done, Fault};
 use super::{Acting, Operations};
+use crate::connections::ConnectFault;
 
 /// What is done.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ impl Failed for StoreError {
     }
 }
 
-impl Failed for Fault {
+impl Failed for ConnectFault {
     fn word(&self) -> String {
         self.code.to_string()
     }

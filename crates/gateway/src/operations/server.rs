@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `server/registration.rs` | a registration, checked part by part |
 //! | `server/allowlist.rs` | which tools are exposed |
-//! | `server/tools.rs` | which tools there are, and asking again |
+//! | `server/tools.rs` | which tools there are |
+//! | `server/upkeep.rs` | setting up, discovery, the doctor: what is done at the server itself |
 //! | `server/reach.rs` | for which organisations a server is |
 //! | `server/tenant.rs` | what an organisation says, lends and settles |
 //!
@@ -15,6 +16,7 @@ mod reach;
 mod registration;
 mod tenant;
 mod tools;
+mod upkeep;
 
 use bailiwick_model::registered::Scopes;
 use bailiwick_model::{OrgId, ServerId, ServerName};
@@ -26,6 +28,7 @@ pub use reach::{list_all, register_for, set_orgs};
 pub use registration::Registration;
 pub use tenant::{clear_credential, context, credential, fallback, set_context, set_credential, set_fallback};
 pub use tools::{Tool, tools};
+pub use upkeep::{discover, doctor, retry};
 
 use super::fault::{Done, Fault, Wrong};
 use super::{Acting, Admin, Deed, Operations, Required};
@@ -72,6 +75,8 @@ pub async fn register(ops: &Operations, acting: &Acting, org: &OrgId, registrati
     let servers = ops.store().servers();
     let effect = servers.register(admin.scope(), &new, secret.as_ref());
     let server = ops.record(admin.author(), deed(OPERATION, new.display_name.as_str()), effect).await?;
+    upkeep::set_up(ops, Registrar::Org(admin.scope()), &server).await;
+    let server = ops.store().servers().get(admin.scope(), server.id).await?;
     shown(ops, &admin, server).await
 }
 

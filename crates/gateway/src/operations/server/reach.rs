@@ -1,9 +1,9 @@
 //! Servers from above organisations: the platform's own, and for whom every one is.
 
 use bailiwick_model::{OrgId, ServerId};
-use bailiwick_store::{Cascade, RegisteredServer};
+use bailiwick_store::{Cascade, RegisteredServer, Registrar};
 
-use super::{Registration, Shown, deed};
+use super::{Registration, Shown, deed, upkeep};
 use crate::operations::fault::Done;
 use crate::operations::{Acting, Operations};
 
@@ -18,6 +18,8 @@ pub async fn register_for(ops: &Operations, acting: &Acting, org_ids: &[OrgId], 
     let servers = ops.store().servers();
     let effect = servers.register_for(platform.scope(), org_ids, &new, secret.as_ref());
     let server = ops.record(platform.author(), deed(OPERATION, new.display_name.as_str()), effect).await?;
+    upkeep::set_up(ops, Registrar::Platform(platform.scope()), &server).await;
+    let server = servers.get_any(platform.scope(), server.id).await?;
     let client = match server.endpoints().issuer {
         Some(issuer) => ops.store().server_clients().info_any(platform.scope(), server.id, &issuer).await?,
         None => None,

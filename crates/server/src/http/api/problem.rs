@@ -146,7 +146,7 @@ fn status(fault: &Fault) -> StatusCode {
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::Conflict => StatusCode::CONFLICT,
+        Code::Conflict | Code::NeedsAuthorization | Code::ServerNotActive => StatusCode::CONFLICT,
         Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
         Code::IdempotencyMismatch | Code::InstructionRefused => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Expired => StatusCode::GONE,
