@@ -7,6 +7,7 @@
 pub(crate) mod agent;
 mod answer;
 pub(crate) mod call;
+pub(crate) mod connection;
 mod cursor;
 mod decode;
 mod docs;
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> Vec<Route> {
         feedback::routes(),
         event::routes(),
         server::routes(),
+        connection::routes(),
         platform_admin::routes(),
     ];
     nouns.into_iter().flatten().collect()

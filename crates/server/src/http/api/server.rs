@@ -7,6 +7,7 @@
 //! | `server/admin.rs` | servers from above organisations |
 //! | `server/allowlist.rs` | which tools are exposed |
 //! | `server/tools.rs` | which tools there are |
+//! | `server/upkeep.rs` | setting up, discovery, the doctor: what is done at the server itself |
 //! | `server/tenant.rs` | what an organisation says, lends and settles |
 
 pub(crate) mod admin;
@@ -15,6 +16,7 @@ pub(crate) mod record;
 pub(crate) mod registration;
 pub(crate) mod tenant;
 pub(crate) mod tools;
+pub(crate) mod upkeep;
 
 use bailiwick_gateway::operations::fault::Done;
 use bailiwick_gateway::operations::server::Details;
@@ -43,7 +45,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::of::<UpdateServer>(),
         Route::of::<DeleteServer>(),
     ];
-    [own, allowlist::routes(), tools::routes(), tenant::routes(), admin::routes()].into_iter().flatten().collect()
+    [own, allowlist::routes(), tools::routes(), tenant::routes(), upkeep::routes(), admin::routes()].into_iter().flatten().collect()
 }
 
 /// The id of a server.
@@ -74,12 +76,12 @@ pub(crate) struct ServerPath {
 }
 
 /// An example of a path.
-fn example_path() -> serde_json::Value {
+pub(super) fn example_path() -> serde_json::Value {
     json!({"server_id": "0123456789abcdef0123456789abcdef"})
 }
 
 /// Where a list goes on; the id itself stands in the token.
-fn after(text: &str) -> Result<Option<ServerId>, Fault> {
+pub(super) fn after(text: &str) -> Result<Option<ServerId>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
