@@ -20,7 +20,7 @@ use crate::http::api::org::{CreateOrg, ListOrgs, NewOrg, OrgPath, ShowOrg};
 use crate::http::api::page::{Page, Paged, TokenPage, TokenQuery};
 
 /// Pages that one list is read to: a list that does not end is cut, not followed for ever.
-const PAGES_MAX: usize = 1_000;
+pub(super) const PAGES_MAX: usize = 1_000;
 
 /// Whether a command changes something; only then a ledger is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +202,11 @@ impl Desk {
         }
     }
 
+    /// Whether this is the operator at the machine.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
+    }
+
     /// The store of this machine and its operator, for an effect to [`record`](Self::record).
     ///
     /// # Errors
@@ -261,9 +266,14 @@ impl From<Fault> for Failure {
 fn exit(code: Code) -> Exit {
     match code {
         Code::NotFound => Exit::NotFound,
-        Code::Conflict | Code::VersionConflict | Code::AlreadyExists => Exit::Conflict,
+        Code::Conflict | Code::VersionConflict | Code::AlreadyExists | Code::NeedsAuthorization | Code::ServerNotActive | Code::Expired => {
+            Exit::Conflict
+        }
         Code::InvalidArgument => Exit::Usage,
         Code::Auth | Code::Forbidden => Exit::Denied,
+        Code::UpstreamUnreachable | Code::UpstreamTimeout | Code::UpstreamError | Code::UpstreamProtocol | Code::UpstreamAuth => {
+            Exit::Unavailable
+        }
         Code::Unavailable | Code::AuditUnavailable | Code::Sealed | Code::LimitExceeded => Exit::Unavailable,
         _ => Exit::Failed,
     }
