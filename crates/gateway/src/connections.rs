@@ -118,6 +118,11 @@ impl Connections {
         &self.0.store
     }
 
+    /// Whether registered servers may be on this machine, over plain http.
+    pub(crate) fn allows_loopback_http(&self) -> bool {
+        self.oauth().allows_loopback_http()
+    }
+
     fn oauth(&self) -> &Settings {
         &self.0.oauth
     }

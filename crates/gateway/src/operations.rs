@@ -6,6 +6,7 @@
 
 pub mod acting;
 pub mod agent;
+pub mod connection;
 pub mod event;
 pub mod fault;
 pub mod feedback;
@@ -20,6 +21,7 @@ mod record;
 pub mod repeat;
 pub mod run;
 pub mod secret;
+pub mod server;
 mod tools;
 
 use std::collections::HashMap;
@@ -32,7 +34,7 @@ use bailiwick_model::{Code, HouseRules, OrgId, Timestamp};
 use bailiwick_store::ledger::Ledger;
 use bailiwick_store::{Runs, Store};
 
-pub use acting::{Acting, Admin, Author, Platform, Reader, Required};
+pub use acting::{Acting, Admin, Author, Person, Platform, Reader, Required};
 use fault::Done;
 pub use fault::{Fault, Wrong};
 pub use record::Deed;
@@ -143,6 +145,10 @@ impl Operations {
 
     fn tools(&self) -> Option<&dyn LiveTools> {
         self.0.tools.as_deref()
+    }
+
+    fn allows_loopback_http(&self) -> bool {
+        self.0.connections.allows_loopback_http()
     }
 
     fn ledger(&self) -> Done<&Ledger> {

@@ -80,6 +80,8 @@ codes! {
     IdempotencyMismatch = "idempotency_mismatch", 4227, false;
     /// The method does not exist at this address.
     MethodNotAllowed = "method_not_allowed", 4050, false;
+    /// What was begun was not finished in its time, or was finished already.
+    Expired = "expired", 4100, false;
     /// A directory stands where a file was expected.
     IsDirectory = "is_directory", 4221, false;
     /// Something else stands where a directory was expected.

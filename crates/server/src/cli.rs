@@ -21,6 +21,7 @@ mod run_log;
 mod schema;
 mod secret;
 mod serve;
+mod server;
 mod start;
 mod user;
 mod validate;
@@ -90,6 +91,7 @@ fn run(cli: Cli, program: Program) -> Result<(), Failure> {
         Command::PlatformAdmin(command) => finish(single()?, platform_admin::run(&context, command)),
         Command::Key(command) => finish(single()?, key::run(&context, command)),
         Command::Secret(command) => finish(single()?, secret::run(&context, command)),
+        Command::Server(command) => finish(single()?, server::run(&context, command)),
         Command::Keys(command) => finish(single()?, keys::run(&context, command)),
         Command::Instruction(command) => finish(single()?, instruction::run(&context, command)),
         Command::Feedback(command) => finish(single()?, feedback::run(&context, command)),

@@ -21,6 +21,9 @@ pub struct ConnectFault {
 }
 
 impl ConnectFault {
+    /// The reason of an authorization that is not known.
+    pub(crate) const UNKNOWN_FLOW: &'static str = "unknown_flow";
+
     pub(super) fn new(code: Code, reason: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), remedy: remedy.into() }
     }
@@ -45,7 +48,7 @@ impl ConnectFault {
 
     pub(super) fn unknown_flow() -> Self {
         let message = "this authorization is not known: it is too old, was used already, or was begun by somebody else";
-        Self::new(Code::NotFound, "unknown_flow", message, "begin again")
+        Self::new(Code::NotFound, Self::UNKNOWN_FLOW, message, "begin again")
     }
 }
 

@@ -68,6 +68,11 @@ impl Settings {
         self
     }
 
+    /// Whether plain http to this machine is accepted.
+    pub(crate) fn allows_loopback_http(&self) -> bool {
+        self.loopback_http
+    }
+
     /// The name on consent pages.
     pub(crate) fn client_name(&self) -> &str {
         &self.client_name

@@ -37,6 +37,8 @@ pub enum Required<'a> {
     Group(&'a GroupId),
     /// To administer the organisation.
     OrgAdmin,
+    /// To be a member in person, and not an agent that acts for nobody.
+    Person,
 }
 
 impl Required<'_> {
@@ -50,6 +52,7 @@ impl Required<'_> {
             Self::GroupAdmin => standing.is(Role::GroupAdmin),
             Self::Group(group) => standing.administers(group),
             Self::OrgAdmin => standing.is(Role::OrgAdmin),
+            Self::Person => standing.is(Role::Member) && scope.principal().sub.is_some(),
         }
     }
 
@@ -61,6 +64,7 @@ impl Required<'_> {
             Self::GroupAdmin => "`group_admin`",
             Self::Group(_) => "`group_admin` of the group",
             Self::OrgAdmin => "`org_admin`",
+            Self::Person => "a member of the organisation in person",
         }
     }
 }
@@ -105,6 +109,27 @@ impl Admin {
     /// Whether he may act from above the organisation as well.
     pub(super) fn is_platform(&self) -> bool {
         self.platform
+    }
+}
+
+/// Acts for himself, inside his own organisation. Made only here.
+pub struct Person {
+    scope: OrgScope,
+    author: Author,
+    sub: Subject,
+}
+
+impl Person {
+    pub(super) fn scope(&self) -> &OrgScope {
+        &self.scope
+    }
+
+    pub(super) fn author(&self) -> &Author {
+        &self.author
+    }
+
+    pub(super) fn sub(&self) -> &Subject {
+        &self.sub
     }
 }
 
@@ -175,6 +200,38 @@ impl Operations {
         Ok(Platform { scope, author })
     }
 
+    /// Lets `acting` do something for himself in `org`. Standing above organisations does not help: nobody is somebody else.
+    ///
+    /// # Errors
+    /// `not_found` for an organisation that is not his; `forbidden` for an agent that acts for nobody, and for the operator.
+    pub(super) async fn person(&self, acting: &Acting, org: &OrgId, operation: &'static str) -> Done<Person> {
+        let Admin { scope, author, .. } = self.enter(acting, org, Required::Person, operation).await?;
+        match &acting.0 {
+            Who::Caller { scope: own, standing, .. } => {
+                let sub = own.principal().sub.clone().filter(|_| own.org() == org && standing.is(Role::Member));
+                let sub = sub.ok_or_else(|| self.forbidden(own, operation, Required::Person.words(), standing))?;
+                Ok(Person { scope, author, sub })
+            }
+            Who::Operator(_) => Err(Fault::new(
+                Code::Forbidden,
+                "the operator at the machine is no member of the organisation",
+                "ask with the key of a person, with `--server`",
+            )),
+        }
+    }
+
+    /// Refuses who may see a server and is not the one to change it.
+    pub(super) fn not_registrar(&self, acting: &Acting, operation: &'static str) -> Fault {
+        match &acting.0 {
+            Who::Caller { scope, standing, .. } => {
+                self.forbidden(scope, operation, "an administrator of whoever registered the server", standing)
+            }
+            Who::Operator(_) => {
+                Fault::new(Code::Forbidden, "the server was registered by somebody else", "name its organisation with `--org`")
+            }
+        }
+    }
+
     async fn enter(&self, acting: &Acting, org: &OrgId, required: Required<'_>, operation: &'static str) -> Done<Admin> {
         match &acting.0 {
             Who::Caller { scope, standing, .. } if scope.org() == org && required.met_by(standing, scope) => {
@@ -222,6 +279,15 @@ impl Acting {
             Who::Caller { scope, .. } => Some(scope),
             Who::Operator(_) => None,
         }
+    }
+
+    /// The organisation to act in: the one that is named, otherwise his own.
+    ///
+    /// # Errors
+    /// `invalid_argument` when none is named and he has none.
+    pub fn org(&self, named: Option<OrgId>) -> Done<OrgId> {
+        let own = || self.scope().map(|scope| scope.org().clone());
+        named.or_else(own).ok_or_else(|| Fault::invalid("X-Roboto-Org-Id", "name the organisation to act in"))
     }
 
     /// What he is in his own organisation.

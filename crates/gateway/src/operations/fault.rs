@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use bailiwick_model::{Code, EventId};
 use bailiwick_store::{StoreError, StoreErrorKind};
 
+use crate::connections::ConnectFault;
+
 /// A refused or failed operation. No part holds a secret.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -76,6 +78,14 @@ impl From<StoreError> for Fault {
         let (message, remedy) = (fault.message().to_owned(), fault.remedy().to_owned());
         let retry_after = fault.kind().retryable().then_some(1);
         Self { cause: fault.cause().map(Into::into), retry_after, ..Self::new(code, message, remedy) }
+    }
+}
+
+impl From<ConnectFault> for Fault {
+    fn from(fault: ConnectFault) -> Self {
+        // An authorization that nobody knows any more is over, whatever it was.
+        let code = if fault.reason == ConnectFault::UNKNOWN_FLOW { Code::Expired } else { fault.code };
+        Self::new(code, fault.message, fault.remedy)
     }
 }
 

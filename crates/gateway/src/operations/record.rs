@@ -7,13 +7,14 @@ use std::time::Instant;
 use bailiwick_model::{Code, EventId, OrgId};
 use bailiwick_store::event::{Actor, EventKind, EventRow};
 use bailiwick_store::ledger::{Durability, Entry, Span};
-use bailiwick_store::{Scope, StoreResult};
+use bailiwick_store::{Scope, StoreError, StoreResult};
 use serde_json::{Value, json};
 use tracing::warn;
 
 use super::acting::Author;
 use super::fault::{Done, Fault};
 use super::{Acting, Operations};
+use crate::connections::ConnectFault;
 
 /// What is done.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +43,43 @@ impl<'a> Deed<'a> {
     }
 }
 
+/// A failure that the ledger has a word for.
+pub(super) trait Failed: Into<Fault> {
+    /// The word.
+    fn word(&self) -> String;
+}
+
+impl Failed for StoreError {
+    fn word(&self) -> String {
+        format!("{:?}", self.kind()).to_lowercase()
+    }
+}
+
+impl Failed for ConnectFault {
+    fn word(&self) -> String {
+        self.code.to_string()
+    }
+}
+
 impl Operations {
     /// Does `effect` between its two records and gives its result.
     ///
     /// # Errors
     /// `audit_unavailable` when the intent cannot be recorded (nothing was done then), or what `effect` gives. Both name the event.
     pub(super) async fn record<T>(&self, author: &Author, deed: Deed<'_>, effect: impl Future<Output = StoreResult<T>>) -> Done<T> {
+        self.record_any(author, deed, effect).await
+    }
+
+    /// The same for an effect that fails in a way of its own.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub(super) async fn record_any<T, E: Failed>(
+        &self,
+        author: &Author,
+        deed: Deed<'_>,
+        effect: impl Future<Output = Result<T, E>>,
+    ) -> Done<T> {
         let event = EventId::random(self.random());
         let began = self.now();
         let intent = Entry {
@@ -58,7 +90,7 @@ impl Operations {
         };
         self.ledger()?.append(intent).await.map_err(|cause| unrecorded(&cause).event(event))?;
         let done = effect.await;
-        let code = done.as_ref().err().map(|fault| format!("{:?}", fault.kind()).to_lowercase());
+        let code = done.as_ref().err().map(Failed::word);
         let status = if code.is_none() { "ok" } else { "failed" };
         let took = self.now().since(began);
         let row = EventRow {
@@ -83,7 +115,7 @@ impl Operations {
             self.0.unrecorded.fetch_add(1, Ordering::Relaxed);
             warn!(target: "ops", event = "outcome_unrecorded", %cause, operation = deed.operation, "it is done, but its outcome is not recorded");
         }
-        done.map_err(|fault| Fault::from(fault).event(event))
+        done.map_err(|fault| fault.into().event(event))
     }
 
     /// Does `effect` for the operator at the machine and records it: for commands that have no place in the API.

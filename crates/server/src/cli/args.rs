@@ -3,6 +3,7 @@
 mod people;
 mod records;
 mod sealing;
+mod servers;
 mod things;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use crate::logging::LogFormat;
 pub(crate) use people::{GroupCommand, PlatformAdminCommand, UserCommand};
 pub(crate) use records::{FeedbackCommand, InstructionCommand, RunLogCommand, Which, Whose};
 pub(crate) use sealing::{KeysCommand, RotateArgs};
+pub(crate) use servers::{HolderArgs, NewServerArgs, ServerArgs, ServerCommand};
 pub(crate) use things::{AgentCommand, KeyCommand, OrgCommand, OwnerArgs, SecretCommand};
 
 /// A gateway and control plane for MCP: every agent gets its own tools, resources and credentials, and everything it did is on a
@@ -121,6 +123,9 @@ pub(crate) enum Command {
     /// Sealed values: credentials that agents use without seeing them
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// External servers that are registered while gateways run, and connections with them
+    #[command(subcommand)]
+    Server(ServerCommand),
     /// The keys that seal: which seals what, change one, take one away
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -17,10 +17,10 @@ use crate::exit::{Exit, Failure};
 use crate::http::api::me::ShowMe;
 use crate::http::api::operation::{Ask, Nothing, Operation};
 use crate::http::api::org::{CreateOrg, ListOrgs, NewOrg, OrgPath, ShowOrg};
-use crate::http::api::page::{Page, Paged};
+use crate::http::api::page::{Page, Paged, TokenPage, TokenQuery};
 
 /// Pages that one list is read to: a list that does not end is cut, not followed for ever.
-const PAGES_MAX: usize = 1_000;
+pub(super) const PAGES_MAX: usize = 1_000;
 
 /// Whether a command changes something; only then a ledger is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Desk {
     /// # Errors
     /// What the operation or the gateway says.
     pub(super) async fn ask<O: Operation<Query: Default>>(&self, path: O::Path, body: O::Body) -> Result<O::Answer, Failure> {
-        self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None }).await
+        self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None, org: None }).await
     }
 
     /// Does an operation, of which everything is given.
@@ -118,8 +118,9 @@ impl Desk {
         let mut all = Vec::new();
         let mut cursor = None;
         for _ in 0..PAGES_MAX {
-            let page =
-                self.send::<O>(Ask { path: path.clone(), query: query.clone().at(cursor), body: Nothing {}, expected: None }).await?;
+            let page = self
+                .send::<O>(Ask { path: path.clone(), query: query.clone().at(cursor), body: Nothing {}, expected: None, org: None })
+                .await?;
             all.extend(page.items);
             cursor = page.next_cursor;
             if cursor.is_none() || all.len() >= count {
@@ -127,6 +128,38 @@ impl Desk {
             }
         }
         all.truncate(count);
+        Ok(all)
+    }
+
+    /// Does an operation in an organisation that stands beside its path.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn ask_in<O: Operation<Query: Default>>(
+        &self,
+        org: &OrgId,
+        path: O::Path,
+        body: O::Body,
+    ) -> Result<O::Answer, Failure> {
+        self.send::<O>(Ask { path, query: O::Query::default(), body, expected: None, org: Some(org.clone()) }).await
+    }
+
+    /// A whole list of an organisation that stands beside its path.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn all_in<O, T>(&self, org: Option<&OrgId>) -> Result<Vec<T>, Failure>
+    where
+        O: Operation<Path = Nothing, Query = TokenQuery, Body = Nothing, Answer = TokenPage<T>>,
+    {
+        let mut all = Vec::new();
+        let mut query = TokenQuery::first();
+        for _ in 0..PAGES_MAX {
+            let page = self.send::<O>(Ask { path: Nothing {}, query, body: Nothing {}, expected: None, org: org.cloned() }).await?;
+            all.extend(page.items);
+            let Some(token) = page.next_token else { break };
+            query = TokenQuery::at(token);
+        }
         Ok(all)
     }
 
@@ -167,6 +200,11 @@ impl Desk {
             }
             shown => shown.map(drop),
         }
+    }
+
+    /// Whether this is the operator at the machine.
+    pub(super) const fn is_here(&self) -> bool {
+        matches!(self, Self::Here(_))
     }
 
     /// The store of this machine and its operator, for an effect to [`record`](Self::record).
@@ -228,9 +266,14 @@ impl From<Fault> for Failure {
 fn exit(code: Code) -> Exit {
     match code {
         Code::NotFound => Exit::NotFound,
-        Code::Conflict | Code::VersionConflict | Code::AlreadyExists => Exit::Conflict,
+        Code::Conflict | Code::VersionConflict | Code::AlreadyExists | Code::NeedsAuthorization | Code::ServerNotActive | Code::Expired => {
+            Exit::Conflict
+        }
         Code::InvalidArgument => Exit::Usage,
         Code::Auth | Code::Forbidden => Exit::Denied,
+        Code::UpstreamUnreachable | Code::UpstreamTimeout | Code::UpstreamError | Code::UpstreamProtocol | Code::UpstreamAuth => {
+            Exit::Unavailable
+        }
         Code::Unavailable | Code::AuditUnavailable | Code::Sealed | Code::LimitExceeded => Exit::Unavailable,
         _ => Exit::Failed,
     }

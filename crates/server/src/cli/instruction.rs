@@ -42,8 +42,9 @@ async fn act(form: Form, desk: &Desk, command: InstructionCommand) -> Result<(),
         }
         InstructionCommand::Show { which, version } => {
             let query = VersionQuery { group: which.whose.group.clone(), version };
-            let found =
-                desk.send::<ShowInstruction>(Ask { path: path(desk, which).await?, query, body: Nothing {}, expected: None }).await?;
+            let found = desk
+                .send::<ShowInstruction>(Ask { path: path(desk, which).await?, query, body: Nothing {}, expected: None, org: None })
+                .await?;
             match form {
                 Form::Json => output::print_json(&found),
                 Form::Text => output::print(&(found.body.trim_end_matches('\n').to_owned() + "\n")),
@@ -61,7 +62,7 @@ async fn act(form: Form, desk: &Desk, command: InstructionCommand) -> Result<(),
                 description: description.unwrap_or(old_description),
                 frontmatter: known.unwrap_or_default(),
             };
-            let ask = Ask { path, query: WhoseQuery { group }, body, expected: expected_version.map(i64::from) };
+            let ask = Ask { path, query: WhoseQuery { group }, body, expected: expected_version.map(i64::from), org: None };
             written(form, &desk.send::<PutInstruction>(ask).await?)
         }
         InstructionCommand::History { which } => {
@@ -74,13 +75,18 @@ async fn act(form: Form, desk: &Desk, command: InstructionCommand) -> Result<(),
         }
         InstructionCommand::Revert { which, to, expected_version } => {
             let query = WhoseQuery { group: which.whose.group.clone() };
-            let ask =
-                Ask { path: path(desk, which).await?, query, body: BackTo { version: to }, expected: expected_version.map(i64::from) };
+            let ask = Ask {
+                path: path(desk, which).await?,
+                query,
+                body: BackTo { version: to },
+                expected: expected_version.map(i64::from),
+                org: None,
+            };
             written(form, &desk.send::<RevertInstruction>(ask).await?)
         }
         InstructionCommand::Delete { which, .. } => {
             let (query, name) = (WhoseQuery { group: which.whose.group.clone() }, format!("{}/{}", which.kind, which.slug));
-            let ask = Ask { path: path(desk, which).await?, query, body: Nothing {}, expected: None };
+            let ask = Ask { path: path(desk, which).await?, query, body: Nothing {}, expected: None, org: None };
             output::done(form, &desk.send::<DeleteInstruction>(ask).await?, &format!("Instruction `{name}` is deleted; its versions stay."))
         }
         InstructionCommand::Check { org } => {
@@ -104,7 +110,7 @@ async fn act(form: Form, desk: &Desk, command: InstructionCommand) -> Result<(),
 /// The newest version, if there is one.
 async fn present(desk: &Desk, path: InstructionPath, group: Option<GroupId>) -> Result<Option<Instruction>, Failure> {
     let query = VersionQuery { group, version: None };
-    match desk.send::<ShowInstruction>(Ask { path, query, body: Nothing {}, expected: None }).await {
+    match desk.send::<ShowInstruction>(Ask { path, query, body: Nothing {}, expected: None, org: None }).await {
         Ok(found) => Ok(Some(found)),
         Err(failure) if failure.exit() == Exit::NotFound => Ok(None),
         Err(failure) => Err(failure),

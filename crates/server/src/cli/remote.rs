@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
+use crate::http::api::envelope;
 use crate::http::api::operation::{Ask, Operation};
 use crate::http::api::problem::ProblemDetails;
 use crate::http::api::route::is_nothing;
@@ -67,7 +68,12 @@ impl Remote {
             return Err(refused(&answer));
         }
         let body = if answer.status == StatusCode::NO_CONTENT { b"{}" } else { &answer.body[..] };
-        serde_json::from_slice(body).map_err(|_| {
+        let read = if envelope::covers(O::FACTS.path) {
+            serde_json::from_slice(body).map(|envelope::Data { data }| data)
+        } else {
+            serde_json::from_slice(body)
+        };
+        read.map_err(|_| {
             let failure = Failure::new(Exit::Failed, "the gateway's answer is not of the shape that this program knows");
             failure.hint("compare the versions of both with `bailiwick --version`")
         })
@@ -84,6 +90,9 @@ impl Remote {
                 request.with(header::IF_MATCH, HeaderValue::try_from(format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("*")));
         }
         request = request.with(HeaderName::from_static("accept"), HeaderValue::from_static("application/json, application/problem+json"));
+        if let Some(org) = ask.org.as_ref().and_then(|org| HeaderValue::try_from(org.as_str()).ok()) {
+            request = request.with(envelope::ORG, org);
+        }
         if is_nothing::<O::Body>() {
             return Ok(request);
         }
@@ -140,23 +149,34 @@ fn query(parameters: &Value) -> String {
     if query.is_empty() { query } else { format!("?{query}") }
 }
 
+/// What happened, what to do, and the event, in either shape.
+fn told(body: &[u8]) -> Option<(String, String, Option<String>)> {
+    if let Ok(problem) = serde_json::from_slice::<ProblemDetails>(body) {
+        return Some((problem.detail, problem.hint, problem.event_id));
+    }
+    let envelope::ErrorBody { error } = serde_json::from_slice(body).ok()?;
+    Some((error.message, error.hint, error.event_id))
+}
+
 fn refused(answer: &HttpAnswer) -> Failure {
     let exit = match answer.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::Denied,
         StatusCode::NOT_FOUND => Exit::NotFound,
-        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Exit::Conflict,
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED | StatusCode::GONE => Exit::Conflict,
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Exit::Usage,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Exit::Unavailable,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            Exit::Unavailable
+        }
         _ => Exit::Failed,
     };
-    let Ok(problem) = serde_json::from_slice::<ProblemDetails>(&answer.body) else {
+    let Some((detail, hint, event)) = told(&answer.body) else {
         let failure = Failure::new(exit, format!("the gateway answered {}", answer.status));
         return failure.hint("is it a gateway with a management API that `--server` names?");
     };
     // What comes from elsewhere must not drive the terminal.
     let shown = super::output::printable;
-    let failure = Failure::new(exit, shown(&problem.detail)).hint(shown(&problem.hint));
-    match problem.event_id {
+    let failure = Failure::new(exit, shown(&detail)).hint(shown(&hint));
+    match event {
         Some(event) => failure.event(shown(&event)),
         None => failure,
     }

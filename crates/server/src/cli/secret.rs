@@ -63,7 +63,7 @@ fn parsed(name: &str) -> Result<SecretName, Failure> {
     SecretName::parse(name).map_err(invalid)
 }
 
-fn read_value(file: Option<&Path>) -> Result<SecretString, Failure> {
+pub(super) fn read_value(file: Option<&Path>) -> Result<SecretString, Failure> {
     let limit = SECRET_BYTES_MAX as u64 + 2;
     let mut text = String::new();
     let (source, read) = match file {

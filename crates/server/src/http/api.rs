@@ -7,10 +7,12 @@
 pub(crate) mod agent;
 mod answer;
 pub(crate) mod call;
+pub(crate) mod connection;
 mod cursor;
 mod decode;
 mod docs;
 pub(crate) mod document;
+pub(crate) mod envelope;
 pub(crate) mod event;
 pub(crate) mod feedback;
 pub(crate) mod group;
@@ -28,6 +30,7 @@ pub(crate) mod route;
 pub(crate) mod run;
 mod schemas;
 pub(crate) mod secret;
+pub(crate) mod server;
 mod table;
 pub(crate) mod text;
 
@@ -66,6 +69,8 @@ pub(crate) fn routes() -> Vec<Route> {
         call::routes(),
         feedback::routes(),
         event::routes(),
+        server::routes(),
+        connection::routes(),
         platform_admin::routes(),
     ];
     nouns.into_iter().flatten().collect()

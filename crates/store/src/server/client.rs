@@ -117,6 +117,25 @@ impl ServerClients<'_> {
         open(self.0, &mut tx, &server, issuer).await
     }
 
+    /// What may be shown of the client that this issuer knows; its secret stays sealed. `None` when there is none.
+    ///
+    /// # Errors
+    /// `NotFound` for a server that the organisation does not see.
+    pub async fn info(&self, tenant: &impl Tenant, server: ServerId, issuer: &EndpointUrl) -> StoreResult<Option<ClientInfo>> {
+        let mut tx = self.0.read(tenant).await?;
+        visible::check(&mut tx, tenant.org(), server).await?;
+        find(&mut tx, server, issuer).await?.as_ref().map(read).transpose()
+    }
+
+    /// The same for the platform.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Locked`.
+    pub async fn info_any(&self, scope: &PlatformScope, server: ServerId, issuer: &EndpointUrl) -> StoreResult<Option<ClientInfo>> {
+        let mut tx = self.0.read_servers(scope).await?;
+        find(&mut tx, server, issuer).await?.as_ref().map(read).transpose()
+    }
+
     /// Forgets a client and its secret; no error when there is none.
     ///
     /// # Errors
@@ -192,10 +211,14 @@ macro_rules! columns {
 }
 use columns;
 
-async fn open(store: &Store, tx: &mut Tx, server: &RegisteredServer, issuer: &EndpointUrl) -> StoreResult<Option<ServerClient>> {
+async fn find(tx: &mut Tx, server: ServerId, issuer: &EndpointUrl) -> StoreResult<Option<AnyRow>> {
     let statement = concat!("SELECT ", columns!(), " FROM server_clients WHERE server_id = $1 AND issuer = $2");
-    let query = sqlx::query(statement).bind(server.id.to_string()).bind(issuer.as_str());
-    let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(None) };
+    let query = sqlx::query(statement).bind(server.to_string()).bind(issuer.as_str());
+    Ok(query.fetch_optional(tx.connection()).await?)
+}
+
+async fn open(store: &Store, tx: &mut Tx, server: &RegisteredServer, issuer: &EndpointUrl) -> StoreResult<Option<ServerClient>> {
+    let Some(row) = find(tx, server.id, issuer).await? else { return Ok(None) };
     Ok(Some(ServerClient { info: read(&row)?, secret: secret_of(store, tx, server, &row).await? }))
 }
 

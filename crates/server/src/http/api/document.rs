@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
+use super::envelope::{self, ErrorBody};
 use super::named;
 use super::operation::{Example, Facts, Operation, Shape, Verb};
 use super::problem::ProblemDetails;
@@ -91,8 +92,10 @@ pub(crate) fn document(routes: &[Route]) -> Value {
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     let mut problem = Vec::new();
     collect::<ProblemDetails>(&mut problem);
+    collect::<ErrorBody>(&mut problem);
     schemas.extend(problem);
     schemas.insert("ProblemDetails".into(), schema::<ProblemDetails>());
+    schemas.insert("ErrorBody".into(), schema::<ErrorBody>());
     for route in routes {
         let described = route.describe();
         schemas.extend(described.parts.iter().cloned());
@@ -157,6 +160,10 @@ fn parameters(facts: &Facts, described: &Described) -> Vec<Value> {
             all.push(parameter);
         }
     }
+    if envelope::covers(facts.path) {
+        let description = "The organisation to act in; that of the caller when it is not given.";
+        all.push(header("X-Roboto-Org-Id", description, &json!({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"})));
+    }
     if facts.verb == Verb::Post {
         let pattern = format!("^[!-~]{{1,{}}}$", named::NAME_CHARS_MAX);
         let description = "A fresh word for this request; sent again under the same word within a day, it is not done again.";
@@ -197,13 +204,20 @@ fn parameter(place: &str, name: &str, property: &Value) -> Value {
 fn responses(facts: &Facts, described: &Described) -> Value {
     let mut success = json!({"description": facts.status.canonical_reason().unwrap_or_default()});
     if let Some(answer) = &described.answer {
-        success["content"] = json!({"application/json": {"schema": reference(&answer.name)}});
+        let schema = if envelope::covers(facts.path) { data(&answer.name) } else { reference(&answer.name) };
+        success["content"] = json!({"application/json": {"schema": schema}});
     }
     if facts.versioned && described.answer.is_some() {
         success["headers"] = json!({"ETag": {"description": "The version.", "schema": {"type": "string"}}});
     }
     let mut responses = Map::new();
     responses.insert(facts.status.as_str().to_owned(), success);
+    if envelope::covers(facts.path) {
+        for (key, name, _) in ERRORS {
+            responses.insert((*key).to_owned(), json!({"$ref": format!("#/components/responses/{name}")}));
+        }
+        return Value::Object(responses);
+    }
     for (key, name, _) in PROBLEMS.iter().filter(|(key, ..)| *key != "412" || facts.versioned) {
         responses.insert((*key).to_owned(), json!({"$ref": format!("#/components/responses/{name}")}));
     }
@@ -224,9 +238,31 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("default", "Refused", "Refused."),
 ];
 
+/// The same in the shape of the seed.
+const ERRORS: &[(&str, &str, &str)] = &[
+    ("400", "ErrorInvalid", "The request is not as described here, or cannot be done as it stands."),
+    ("401", "ErrorNoCredential", "No valid credential."),
+    ("403", "ErrorRoleTooLow", "The caller's role is too low."),
+    ("404", "ErrorNotFound", "Does not exist, or is not visible to the organisation."),
+    ("409", "ErrorConflict", "Contradicts what exists, or the present version is another."),
+    ("410", "ErrorExpired", "Was not finished in its time, or was finished already."),
+    ("429", "ErrorTooMany", "Too many requests; see `Retry-After`."),
+    ("502", "ErrorUpstream", "The server or its authorization server does not answer as it should."),
+    ("503", "ErrorNotAvailable", "Something that is needed is not available; see `Retry-After`."),
+    ("default", "ErrorRefused", "Refused."),
+];
+
 fn problems() -> Value {
-    let one = |description: &str| json!({"description": description, "content": {"application/problem+json": {"schema": reference("ProblemDetails")}}});
-    Value::Object(PROBLEMS.iter().map(|(_, name, description)| ((*name).to_owned(), one(description))).collect())
+    let one = |media_type: &str, name: &str, description: &str| json!({"description": description, "content": {media_type: {"schema": reference(name)}}});
+    let problems =
+        PROBLEMS.iter().map(|(_, name, description)| ((*name).to_owned(), one("application/problem+json", "ProblemDetails", description)));
+    let errors = ERRORS.iter().map(|(_, name, description)| ((*name).to_owned(), one("application/json", "ErrorBody", description)));
+    Value::Object(problems.chain(errors).collect())
+}
+
+/// A success in the shape of the seed.
+fn data(name: &str) -> Value {
+    json!({"type": "object", "required": ["data"], "properties": {"data": reference(name)}})
 }
 
 /// The document as text.

@@ -365,7 +365,7 @@ impl Operation for PutInstruction {
     }
 
     async fn run(operations: &Operations, acting: &Acting, ask: Ask<Self>) -> Done<WrittenInstruction> {
-        let Ask { path: InstructionPath { org, kind, slug }, query, body, expected } = ask;
+        let Ask { path: InstructionPath { org, kind, slug }, query, body, expected, .. } = ask;
         let InstructionText { body, title, description, frontmatter } = body;
         let new = NewInstruction { kind: kind.into(), slug: slug.into(), title, description, body, frontmatter };
         let written = instruction::put(operations, acting, &org, (&owner(query.group), new), expected).await?;
@@ -467,7 +467,7 @@ impl Operation for RevertInstruction {
     }
 
     async fn run(operations: &Operations, acting: &Acting, ask: Ask<Self>) -> Done<WrittenInstruction> {
-        let Ask { path: InstructionPath { org, kind, slug }, query, body, expected } = ask;
+        let Ask { path: InstructionPath { org, kind, slug }, query, body, expected, .. } = ask;
         let owner = owner(query.group);
         let to = (i64::from(body.version), expected);
         let written = instruction::revert(operations, acting, &org, (&owner, &kind, &slug), to).await?;

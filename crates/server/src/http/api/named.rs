@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Response, StatusCode, Uri, header};
 use sha2::{Digest, Sha256};
 
 use super::answer::Reply;
+use super::envelope;
 use super::operation::Verb;
 use super::route::{Asked, Route};
 
@@ -35,6 +36,10 @@ pub(crate) fn read(route: &Route, uri: &Uri, headers: &HeaderMap, body: Option<&
     let mut digest = Sha256::new();
     for condition in headers.get_all(header::IF_MATCH) {
         digest.update(condition.as_bytes());
+        digest.update([0]);
+    }
+    if let Ok(Some(org)) = envelope::org(headers) {
+        digest.update(org.as_str());
         digest.update([0]);
     }
     digest.update(body.map_or(&[][..], |body| &body[..]));

@@ -2,6 +2,7 @@
 
 use bailiwick_gateway::operations::fault::Done;
 use bailiwick_gateway::operations::{Acting, Operations};
+use bailiwick_model::OrgId;
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,10 @@ pub(crate) enum Needs {
     Group,
     /// To administer the organisation.
     OrgAdmin,
+    /// To administer whoever registered the server in the path.
+    Registrar,
+    /// To be a member in person.
+    Person,
     /// To stand above organisations.
     PlatformAdmin,
 }
@@ -146,6 +151,8 @@ impl Needs {
             Self::GroupAdmin => "group_admin",
             Self::Group => "group",
             Self::OrgAdmin => "org_admin",
+            Self::Registrar => "registrar",
+            Self::Person => "person",
             Self::PlatformAdmin => "platform_admin",
         }
     }
@@ -162,6 +169,8 @@ pub(crate) struct Ask<O: Operation + ?Sized> {
     pub(crate) body: O::Body,
     /// The version in `If-Match`.
     pub(crate) expected: Option<i64>,
+    /// The organisation to act in, where it stands beside the path; `None`: that of the caller.
+    pub(crate) org: Option<OrgId>,
 }
 
 /// An example of a request, as it stands in the document. A test gives each to its operation.

@@ -109,6 +109,73 @@ impl<T: ToSchema> ToSchema for Page<T> {
     }
 }
 
+/// Which part of a list, for clients of the seed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenQuery {
+    /// How many items at most; 100 when it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
+    /// `next_token` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2048)]
+    page_token: Option<String>,
+}
+
+/// One page of a list, for clients of the seed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TokenPage<T> {
+    /// The items in their order.
+    pub(crate) items: Vec<T>,
+    /// Give it as `page_token` for the next page; null when there is none.
+    pub(crate) next_token: Option<String>,
+}
+
+impl<T: ToSchema> PartialSchema for TokenPage<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The items in their order."));
+        let token = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Give it as `page_token` for the next page; null when there is none."));
+        let page = ObjectBuilder::new().property("items", items).required("items").property("next_token", token).required("next_token");
+        page.description(Some("One page of a list.")).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for TokenPage<T> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+impl TokenQuery {
+    /// The first page, as large as it may be.
+    pub(crate) fn first() -> Self {
+        Self { limit: Some(Limit::MAX), page_token: None }
+    }
+
+    /// The page behind `token`, as large as it may be.
+    pub(crate) fn at(token: String) -> Self {
+        Self { page_token: Some(token), ..Self::first() }
+    }
+
+    /// As [`ListQuery::after`].
+    ///
+    /// # Errors
+    /// For a token of another list.
+    pub(crate) fn after(&self, operation: &str, place: &str) -> Result<String, Fault> {
+        cursor::open(operation, place, self.page_token.as_deref())
+    }
+
+    /// As [`ListQuery::page`].
+    pub(crate) fn page<S, T>(&self, rows: Vec<S>, at: (&str, &str), name: impl Fn(&S) -> String, show: impl Fn(S) -> T) -> TokenPage<T> {
+        let Page { items, next_cursor } = ListQuery { limit: self.limit, cursor: None }.page(rows, at, name, show);
+        TokenPage { items, next_token: next_cursor }
+    }
+}
+
 impl ListQuery {
     /// The name behind which the page begins.
     ///

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer;
 use super::operation::Verb;
+use super::{answer, envelope};
 
 /// A refusal with its status and headers.
 pub(crate) struct Problem {
@@ -86,6 +86,11 @@ impl Problem {
         if status.is_server_error() {
             tracing::warn!(target: "ops", event = "operation_failed", code = %fault.code, cause = fault.cause.as_deref(), "{}", fault.message);
         }
+        if envelope::covers(path) {
+            let mut response = envelope::refused(status, *fault);
+            response.headers_mut().extend(*headers);
+            return response;
+        }
         let details = ProblemDetails {
             kind: format!("/docs#{}", fault.code),
             title: status.canonical_reason().unwrap_or("Refused").to_owned(),
@@ -141,9 +146,15 @@ fn status(fault: &Fault) -> StatusCode {
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::Conflict => StatusCode::CONFLICT,
+        Code::Conflict | Code::NeedsAuthorization | Code::ServerNotActive => StatusCode::CONFLICT,
         Code::VersionConflict => StatusCode::PRECONDITION_FAILED,
         Code::IdempotencyMismatch | Code::InstructionRefused => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::Expired => StatusCode::GONE,
+        Code::EgressDenied => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::UpstreamError | Code::UpstreamProtocol | Code::UpstreamUnreachable | Code::UpstreamAuth | Code::UpstreamRedirect => {
+            StatusCode::BAD_GATEWAY
+        }
+        Code::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable | Code::AuditUnavailable | Code::Sealed | Code::ShuttingDown | Code::LimitExceeded => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bailiwick_gateway::operations::fault::Done;
 use bailiwick_gateway::operations::{Acting, Fault, Operations};
-use bailiwick_model::Code;
+use bailiwick_model::{Code, OrgId};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::answer::Reply;
 use super::decode;
 use super::document::Described;
+use super::envelope;
 use super::operation::{Ask, Facts, Nothing, Operation};
 
 /// Digits of a version at most.
@@ -39,6 +40,7 @@ pub(crate) struct Asked {
     query: Map<String, Value>,
     body: Option<Bytes>,
     expected: Option<i64>,
+    org: Option<OrgId>,
 }
 
 impl Asked {
@@ -52,14 +54,16 @@ impl Asked {
     ) -> Result<Self, Fault> {
         let described = route.describe();
         let query = decode::query(query, &described.query)?;
-        let asked = Self { path, query, body: body.cloned(), expected: expected(headers, route.facts.versioned)? };
+        let expected = expected(headers, route.facts.versioned)?;
+        let org = if envelope::covers(route.facts.path) { envelope::org(headers)? } else { None };
+        let asked = Self { path, query, body: body.cloned(), expected, org };
         (route.check)(&asked)?;
         Ok(asked)
     }
 
     fn typed<O: Operation>(self) -> Result<Ask<O>, Fault> {
         let (path, query) = (decode::parameters(self.path)?, decode::parameters(self.query)?);
-        Ok(Ask { path, query, body: body::<O::Body>(self.body.as_ref())?, expected: self.expected })
+        Ok(Ask { path, query, body: body::<O::Body>(self.body.as_ref())?, expected: self.expected, org: self.org })
     }
 }
 
@@ -98,8 +102,12 @@ impl Route {
 async fn run<O: Operation>(operations: &Operations, acting: &Acting, asked: Asked) -> Done<Reply> {
     let answer = O::run(operations, acting, asked.typed::<O>()?).await?;
     let version = O::version(&answer);
-    let body = if O::FACTS.status == StatusCode::NO_CONTENT { None } else { Some(encode(&answer)?) };
+    let body = if O::FACTS.status == StatusCode::NO_CONTENT { None } else { Some(written::<O>(&answer)?) };
     Ok(Reply { status: O::FACTS.status, version, body, replayed: false })
+}
+
+fn written<O: Operation>(answer: &O::Answer) -> Done<String> {
+    if envelope::covers(O::FACTS.path) { encode(&envelope::Data { data: answer }) } else { encode(answer) }
 }
 
 fn encode(answer: &impl serde::Serialize) -> Done<String> {

@@ -41,6 +41,9 @@ texts! {
     DocName = "^[a-z0-9][a-z0-9_-]{0,63}$", "The kind of an instruction, or its name within the kind.";
     RunId = "^[A-Za-z0-9_-]{1,64}$", "The id of a run.";
     FeedbackId = "^[0-9a-f]{32}$", "The id of a feedback.";
+    ServerId = "^[0-9a-f]{32}$", "The id of a registered server.";
+    ServerName = "^[A-Za-z](?!.*__)[A-Za-z0-9_-]{0,31}(?<!_)$",
+        "What agents and people call a server: a letter, then letters, digits, `_` and `-`, at most 32, never `__`, not ending in `_`.";
     Note = "^[^\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]{0,4000}$",
         "At most 4,000 characters; newlines and tabs are the only control characters.";
     SecretName = format!("^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{}}}$", SECRET_NAME_CHARS_MAX - 1), "The name of a secret.";
@@ -125,6 +128,14 @@ macro_rules! words {
 }
 
 words! {
+    ServerStatus = ["active", "pending_setup", "error"], "Whether a server can be called.";
+    RegistrationMode = ["dcr", "manual", "cimd", "none"], "How we became known to the issuer; `none`: the server wants no authorization.";
+    RegistrationChoice = ["auto", "dcr", "manual", "cimd"], "How we should become known to the issuer; `dcr` finds out, as `auto`.";
+    NewToolsPolicy = ["review", "allow", "block"], "What becomes of tools that appear later.";
+    CredentialFallback = ["on", "service_only", "off"], "For whom the organisation's credential stands in.";
+    AuthMethod = ["none", "client_secret_basic", "client_secret_post"], "How we prove at the token endpoint who we are.";
+    ServerEra = ["auto", "legacy", "modern"], "Which revisions of the protocol a server is spoken to in.";
+    TokenStatus = ["valid", "expired", "refresh_failed"], "What is known of the tokens of a connection.";
     Role = ["member", "group_admin", "org_admin"], "What somebody may do in an organisation.";
     EventKind = ["call", "auth", "config", "key", "secret", "discovery", "policy", "audit", "system"], "What an event tells of.";
     Outcome = ["done", "abandoned", "failed", "blocked"], "How a run ended.";
