@@ -9,9 +9,9 @@ use bailiwick_model::time::Clock as _;
 use bailiwick_model::{OrgId, Role, ServerId, Subject, Timestamp};
 use bailiwick_store::{Cascade, ListedTool, NewFlow, Store};
 use secrecy::ExposeSecret;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
-use crate::behaviour::{columns, tables};
+use crate::behaviour::tables;
 use crate::servers::{issuer, manual, person, tokens};
 use crate::support::{Org, TestDb, make_org, operator, org_id};
 
@@ -29,13 +29,16 @@ type Rows = BTreeMap<String, BTreeSet<BTreeMap<String, String>>>;
 
 async fn rows(db: &TestDb, store: &Store) -> Rows {
     let mut found = Rows::new();
+    // One connection for all: there are many tables.
+    let mut connection = db.raw().await;
     for table in tables(db, store).await {
-        let names: Vec<String> = columns(db, store, &table).await.into_iter().collect();
+        let names = sqlx::query(store.dialect().list_columns()).bind(table.clone()).fetch_all(&mut connection).await.unwrap();
+        let names: Vec<String> = names.iter().map(|row| row.try_get("name").unwrap()).collect();
         let sqlite = db.name() == "SQLite";
         let cell =
             |name: &String| if sqlite { format!("replace(quote({name}), '''', '')") } else { format!("coalesce({name}::text, 'NULL')") };
         let list = names.iter().map(|name| format!("{} AS {name}", cell(name))).collect::<Vec<_>>().join(", ");
-        let lines = db.raw_rows(&format!("SELECT {list} FROM {table}")).await;
+        let lines = sqlx::raw_sql(AssertSqlSafe(format!("SELECT {list} FROM {table}"))).fetch_all(&mut connection).await.unwrap();
         let line = |row: &sqlx::any::AnyRow| names.iter().map(|name| (name.clone(), row.try_get(name.as_str()).unwrap())).collect();
         found.insert(table, lines.iter().map(line).collect());
     }
