@@ -304,6 +304,9 @@ pub(crate) fn oauth_settings(config: &Config, egress: &Egress) -> Result<Setting
     let fault = |message: String| StartFault::new(message, "correct `public_url` or `connections`");
     let mut settings = Settings::new(&public, &connections.client_name, egress.clone()).map_err(fault)?;
     settings = settings.with_private(connections.allow_private);
+    if let Some(hosts) = connections.allow_hosts {
+        settings = settings.only_hosts(hosts);
+    }
     if connections.allow_loopback_http {
         settings = settings.with_loopback_http();
     }
