@@ -10,18 +10,13 @@ use crate::oauth::doctor::{Examination, Report, Verdict, examine};
 use crate::oauth::identity::{Registered, Wanted};
 use crate::oauth::profiles::Profiles;
 
+#[derive(Default)]
 struct Case<'c> {
     habits: Habits,
     profile: Option<&'c str>,
     registered: Option<Registered>,
     may_register: bool,
     configured: Vec<String>,
-}
-
-impl Default for Case<'_> {
-    fn default() -> Self {
-        Self { habits: Habits::default(), profile: None, registered: None, may_register: false, configured: Vec::new() }
-    }
 }
 
 async fn report(case: Case<'_>) -> (Report, Provider) {
@@ -66,7 +61,8 @@ async fn a_server_in_order() {
 
 #[tokio::test]
 async fn each_provider_by_what_is_seen_and_what_is_known() {
-    let rows: Vec<(&str, Habits, bool, &[&str], &[&str])> = vec![
+    // Profile, habits, whether a person registered, what is seen, what is known besides.
+    let rows: [(&str, Habits, bool, &[&str], &[&str]); 7] = [
         ("github", Habits::github(CALLBACK), true, &["issuer_with_path", "no_iss", "no_registration"], &["refuses_with_status_200"]),
         (
             "atlassian",
