@@ -172,3 +172,26 @@ async fn nobody_there() {
     assert_eq!(report.verdict(), Verdict::Fail);
     assert!(report.lines[0].text.contains("may not be dialled"), "{report:?}");
 }
+
+#[tokio::test]
+async fn an_open_server_is_left_as_it_was() {
+    use bailiwick_testkit::upstream::{Behaviour, Eras, FakeUpstream};
+    let fake = FakeUpstream::start(Behaviour { sessions: true, eras: Eras::Legacy, ..Behaviour::default() });
+    let profiles = Profiles::own().unwrap();
+    let url = fake.url();
+    let examination = Examination {
+        server_url: &url,
+        profiles: &profiles,
+        profile: None,
+        wanted: Wanted::Auto,
+        registered: None,
+        server_id: "s",
+        configured: &[],
+        extra: &[],
+        may_register: true,
+        open_page: true,
+    };
+    let report = examine(&settings(), examination, &SeededRandom::new(2)).await;
+    assert_eq!((report.verdict(), report.lines.len()), (Verdict::Ok, 1), "{report:?}");
+    assert_eq!((fake.count("initialize"), fake.sessions()), (1, 0), "the session was ended");
+}
