@@ -10,6 +10,9 @@ use crate::oauth::doctor::{Examination, Report, Verdict, examine};
 use crate::oauth::identity::{Registered, Wanted};
 use crate::oauth::profiles::Profiles;
 
+/// Profile, habits, whether a person registered, what is seen, what is known besides.
+type Provided<'p> = (&'p str, Habits, bool, &'p [&'p str], &'p [&'p str]);
+
 #[derive(Default)]
 struct Case<'c> {
     habits: Habits,
@@ -61,8 +64,7 @@ async fn a_server_in_order() {
 
 #[tokio::test]
 async fn each_provider_by_what_is_seen_and_what_is_known() {
-    // Profile, habits, whether a person registered, what is seen, what is known besides.
-    let rows: [(&str, Habits, bool, &[&str], &[&str]); 7] = [
+    let rows: [Provided<'_>; 7] = [
         ("github", Habits::github(CALLBACK), true, &["issuer_with_path", "no_iss", "no_registration"], &["refuses_with_status_200"]),
         (
             "atlassian",
