@@ -9,11 +9,13 @@
 //! | `connections/rest.rs` | pauses after refreshes that failed |
 //! | `connections/set_up.rs` | from a registration to a server that can be called |
 //! | `connections/flow.rs` | from a person's wish to connect to a stored token |
+//! | `connections/client_credentials.rs` | connections of the organisation that need no person |
 //! | `connections/ticket.rs` | the link that a person gets |
 //! | `connections/listing.rs` | asking a server for its tools, with somebody's connection |
 //! | `connections/diagnosis.rs` | what the doctor found, in words |
 //! | `connections/revoke.rs` | giving tokens back whose connection is gone |
 
+mod client_credentials;
 mod diagnosis;
 mod fault;
 mod flow;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bailiwick_model::registered::{EndpointUrl, Holder, Scopes, TokenStatus};
+use bailiwick_model::registered::{EndpointUrl, GrantKind, Holder, Scopes, TokenStatus};
 use bailiwick_store::{
     LeasedRefresh, NewTokens, OpenConnection, OrgScope, RefreshFailure, RefreshLease, RegisteredServer, StoreError, Tenant,
 };
@@ -103,6 +103,9 @@ impl Connections {
                     };
                 }
                 Ok(RefreshLease::Impossible) => {
+                    if let Some(refreshed) = self.asked_again(scope, record, holder, version).await {
+                        return refreshed;
+                    }
                     let why = "the token ended, and there is none to refresh it with";
                     let marked = connections.mark(scope, record.id, holder, version, TokenStatus::RefreshFailed, Some(why)).await;
                     return marked.map_or_else(|fault| later(&fault), |_| Refreshed::Dead);
@@ -113,6 +116,23 @@ impl Connections {
             }
         }
         Refreshed::Later("another gateway refreshes the token, and takes long".to_owned())
+    }
+
+    /// What needed no person needs none again; `None` for what did. Two replicas may do it at once: each gets tokens of its own, and both
+    /// are good.
+    async fn asked_again(&self, scope: &OrgScope, record: &RegisteredServer, holder: &Holder, version: i64) -> Option<Refreshed> {
+        let connections = self.store().connections();
+        let info = connections.info(scope, record.id, holder).await.ok().flatten()?;
+        if info.grant != GrantKind::Client || info.version != version {
+            return None;
+        }
+        if let Err(failed) = self.again_as_client(scope, record, &info).await {
+            let fault = ConnectFault::from(failed);
+            self.0.rests.failed((scope.org().clone(), record.id, holder.clone()), Instant::now());
+            return Some(Refreshed::Later(fault.to_string()));
+        }
+        let open = connections.open_access(scope, record.id, holder).await.ok().flatten()?;
+        Some(Refreshed::Token(token_of(open)))
     }
 
     /// One use of the refresh token; `None` when it has to be decided anew.
@@ -155,7 +175,7 @@ impl Connections {
         let desk =
             Desk { settings: self.oauth(), token_endpoint: &endpoint, client: &client, now: self.now(), random: self.0.random.as_ref() };
         let granted: Vec<String> = lease.info.scopes.iter().map(str::to_owned).collect();
-        let resource = record.server_url.as_str().to_owned();
+        let resource = lease.info.resource.clone().unwrap_or_else(|| record.server_url.as_str().to_owned());
         let refresh = Refresh { refresh_token: &lease.refresh, resource: &resource, scopes: &granted };
         token::refresh(desk, refresh).await.map_err(Failed::OAuth)
     }

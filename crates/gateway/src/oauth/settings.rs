@@ -39,7 +39,15 @@ impl Settings {
         }
         let public = format!("{}{}", base.origin(), base.path);
         let client_name = client_name.to_owned();
-        Ok(Self { public, client_name, client_metadata_url: None, egress, allow_private: Vec::new(), only_hosts: None, loopback_http: false })
+        Ok(Self {
+            public,
+            client_name,
+            client_metadata_url: None,
+            egress,
+            allow_private: Vec::new(),
+            only_hosts: None,
+            loopback_http: false,
+        })
     }
 
     /// The same with a client metadata document at `url` (Client ID Metadata Document): `https` with a path.
@@ -54,6 +62,13 @@ impl Settings {
         }
         self.client_metadata_url = Some(url.to_owned());
         Ok(self)
+    }
+
+    /// The same with nothing to be dialled but these hosts.
+    #[must_use]
+    pub(crate) fn only_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.only_hosts = Some(hosts);
+        self
     }
 
     /// The same with addresses that may be dialled although they are not public.
