@@ -96,6 +96,30 @@ const RULES: &[Rule] = &[
         remedy: "create it with `bailiwick org create`",
     },
     Rule {
+        postgres: "mcp_servers_owner_org_fkey",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "org_settings_tenant_id_fkey",
+        sqlite: "",
+        message: "the organisation does not exist",
+        remedy: "create it with `bailiwick org create`",
+    },
+    Rule {
+        postgres: "oauth_flows_by_state",
+        sqlite: "oauth_flows.tenant_id, oauth_flows.state_digest",
+        message: "an authorization with this state is waited for already",
+        remedy: "begin again with another state",
+    },
+    Rule {
+        postgres: "oauth_flows_pkey",
+        sqlite: "oauth_flows.state_digest",
+        message: "an authorization with this state is waited for already",
+        remedy: "begin again with another state",
+    },
+    Rule {
         postgres: "runs_tenant_id_fkey",
         sqlite: "",
         message: "the organisation does not exist",

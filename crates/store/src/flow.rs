@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::error::{StoreError, StoreResult};
+use crate::error::{StoreError, StoreErrorKind, StoreResult};
 use crate::generation::{Topic, hold};
 use crate::scope::{PlatformScope, Tenant};
 use crate::server::row::{scopes, server_id, text};
@@ -180,7 +180,7 @@ impl Flows<'_> {
     /// gone afterwards, also for who was too late or is somebody else. The organisation is the one in which it was begun.
     ///
     /// # Errors
-    /// `Sealed` without the root key; `Corrupt` when the verifier was altered or moved: the flow stays then, and is good for nothing.
+    /// `Sealed` without the root key; `Corrupt` when the verifier was altered or moved: the flow is gone then too.
     pub async fn take(&self, _scope: &PlatformScope, state: &SecretString, bearer: FlowBearer<'_>) -> StoreResult<TakenFlow> {
         let mut tx = self.0.write_servers(None).await?;
         let state = state_digest(state.expose_secret());
@@ -193,17 +193,21 @@ impl Flows<'_> {
         let Some(row) = query.fetch_optional(tx.connection()).await? else { return Ok(TakenFlow::Unknown) };
         let spot = Spot { org: &org, server: server_id(&row, "server_id")?, kind: Kind::Verifier, holder: &state };
         let taken = if !belongs(&row, &org, bearer)? {
-            TakenFlow::Foreign
+            Ok(TakenFlow::Foreign)
         } else if row.try_get::<i64, _>("expires_at")? <= self.0.now().as_micros() {
-            TakenFlow::Expired
+            Ok(TakenFlow::Expired)
         } else {
-            let verifier = self.0.open_at(&mut tx, &spot).await?;
-            let verifier = verifier.ok_or_else(|| StoreError::corrupt("the verifier of a pending authorization is missing"))?;
-            TakenFlow::Good(Box::new(read(&row, org.clone(), verifier)?))
+            match self.0.open_at(&mut tx, &spot).await {
+                Ok(Some(verifier)) => Ok(TakenFlow::Good(Box::new(read(&row, org.clone(), verifier)?))),
+                Ok(None) => Err(StoreError::corrupt("the verifier of a pending authorization is missing")),
+                // It would not open next time either.
+                Err(fault) if matches!(fault.kind(), StoreErrorKind::Sealed | StoreErrorKind::Corrupt) => Err(fault),
+                Err(fault) => return Err(fault),
+            }
         };
         drop_at(&mut tx, &spot).await?;
         tx.commit().await?;
-        Ok(taken)
+        taken
     }
 
     /// Takes flows away that nobody came back for in time, at most [`PRUNED_FLOWS_MAX`]; how many.

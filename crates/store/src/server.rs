@@ -92,7 +92,7 @@ pub struct RegisteredServer {
 }
 
 impl RegisteredServer {
-    /// Where tokens are given back: as found, or as given by hand; the latter first for a client that was registered by hand.
+    /// Its issuer: one by one as discovery found it, or else as given by hand; the other way round for a client that was registered by hand.
     #[must_use]
     pub fn endpoints(&self) -> Endpoints {
         let (first, second) = match self.choice {

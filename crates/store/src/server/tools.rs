@@ -164,11 +164,9 @@ async fn keep(tx: &mut Tx, at: (&OrgId, ServerId), tools: &[ListedTool<'_>], now
     let mut known = known(tx, at).await?;
     for tool in tools {
         let fresh = HEXLOWER.encode(digest(&SHA256, tool.definition).as_ref());
-        let same = match known.remove(tool.name) {
-            None => {
-                changes.added.push(tool.name.to_owned());
-                false
-            }
+        match known.remove(tool.name) {
+            Some((digest, true)) if digest == fresh => continue,
+            None => changes.added.push(tool.name.to_owned()),
             Some((digest, present)) => {
                 if !present {
                     changes.returned.push(tool.name.to_owned());
@@ -176,36 +174,24 @@ async fn keep(tx: &mut Tx, at: (&OrgId, ServerId), tools: &[ListedTool<'_>], now
                 if digest != fresh {
                     changes.changed.push(tool.name.to_owned());
                 }
-                digest == fresh
             }
-        };
-        store_tool(tx, at, tool, &fresh, same, now).await?;
+        }
+        store_tool(tx, at, tool, &fresh, now).await?;
     }
     for (name, _) in known.into_iter().filter(|(_, (_, present))| *present) {
         let query = sqlx::query("UPDATE mcp_server_tools SET present = 0 WHERE tenant_id = $1 AND server_id = $2 AND name = $3");
         query.bind(at.0.as_str()).bind(at.1.to_string()).bind(&name).execute(tx.connection()).await?;
         changes.gone.push(name);
     }
+    let seen = "UPDATE mcp_server_tools SET last_seen = $3 WHERE tenant_id = $1 AND server_id = $2 AND present = 1";
+    sqlx::query(seen).bind(at.0.as_str()).bind(at.1.to_string()).bind(now.as_micros()).execute(tx.connection()).await?;
     for names in [&mut changes.added, &mut changes.returned, &mut changes.changed] {
         names.sort();
     }
     drop_oldest(tx, at).await
 }
 
-async fn store_tool(
-    tx: &mut Tx,
-    (org, id): (&OrgId, ServerId),
-    tool: &ListedTool<'_>,
-    digest: &str,
-    same: bool,
-    now: Timestamp,
-) -> StoreResult<()> {
-    if same {
-        let seen = "UPDATE mcp_server_tools SET present = 1, last_seen = $4 WHERE tenant_id = $1 AND server_id = $2 AND name = $3";
-        let query = sqlx::query(seen).bind(org.as_str()).bind(id.to_string()).bind(tool.name).bind(now.as_micros());
-        query.execute(tx.connection()).await?;
-        return Ok(());
-    }
+async fn store_tool(tx: &mut Tx, (org, id): (&OrgId, ServerId), tool: &ListedTool<'_>, digest: &str, now: Timestamp) -> StoreResult<()> {
     let statement = "INSERT INTO mcp_server_tools (tenant_id, server_id, name, definition, digest, present, first_seen, last_seen) \
                      VALUES ($1, $2, $3, $4, $5, 1, $6, $6) ON CONFLICT (tenant_id, server_id, name) DO UPDATE SET \
                      definition = excluded.definition, digest = excluded.digest, present = 1, last_seen = excluded.last_seen";

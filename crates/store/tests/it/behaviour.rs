@@ -174,7 +174,7 @@ pub(crate) async fn tables(db: &TestDb, store: &Store) -> Vec<String> {
     rows.iter().map(|row| row.try_get("name").unwrap()).collect()
 }
 
-pub(crate) async fn columns(db: &TestDb, store: &Store, table: &str) -> BTreeSet<String> {
+async fn columns(db: &TestDb, store: &Store, table: &str) -> BTreeSet<String> {
     let mut connection = db.raw().await;
     let query = sqlx::query(AssertSqlSafe(store.dialect().list_columns().to_owned())).bind(table.to_owned());
     query.fetch_all(&mut connection).await.unwrap().iter().map(|row| row.try_get("name").unwrap()).collect()

@@ -9,9 +9,9 @@ use bailiwick_model::time::Clock as _;
 use bailiwick_model::{OrgId, Role, ServerId, Subject, Timestamp};
 use bailiwick_store::{Cascade, ListedTool, NewFlow, Store};
 use secrecy::ExposeSecret;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
-use crate::behaviour::{columns, tables};
+use crate::behaviour::tables;
 use crate::servers::{issuer, manual, person, tokens};
 use crate::support::{Org, TestDb, make_org, operator, org_id};
 
@@ -29,13 +29,16 @@ type Rows = BTreeMap<String, BTreeSet<BTreeMap<String, String>>>;
 
 async fn rows(db: &TestDb, store: &Store) -> Rows {
     let mut found = Rows::new();
+    // One connection for all: there are many tables.
+    let mut connection = db.raw().await;
     for table in tables(db, store).await {
-        let names: Vec<String> = columns(db, store, &table).await.into_iter().collect();
+        let names = sqlx::query(store.dialect().list_columns()).bind(table.clone()).fetch_all(&mut connection).await.unwrap();
+        let names: Vec<String> = names.iter().map(|row| row.try_get("name").unwrap()).collect();
         let sqlite = db.name() == "SQLite";
         let cell =
             |name: &String| if sqlite { format!("replace(quote({name}), '''', '')") } else { format!("coalesce({name}::text, 'NULL')") };
         let list = names.iter().map(|name| format!("{} AS {name}", cell(name))).collect::<Vec<_>>().join(", ");
-        let lines = db.raw_rows(&format!("SELECT {list} FROM {table}")).await;
+        let lines = sqlx::raw_sql(AssertSqlSafe(format!("SELECT {list} FROM {table}"))).fetch_all(&mut connection).await.unwrap();
         let line = |row: &sqlx::any::AnyRow| names.iter().map(|name| (name.clone(), row.try_get(name.as_str()).unwrap())).collect();
         found.insert(table, lines.iter().map(line).collect());
     }
@@ -261,4 +264,25 @@ pub(crate) async fn without_the_root_key_everything_goes_unrevoked(db: &TestDb) 
     assert!(db.raw_rows("SELECT 1 FROM token_revocations").await.is_empty());
     assert!(db.raw_rows("SELECT 1 FROM server_secrets WHERE kind LIKE 'revoke%'").await.is_empty());
     assert!(db.raw_rows(&format!("SELECT 1 FROM server_secrets WHERE server_id = '{own}'")).await.is_empty());
+}
+
+/// Whoever connects while his organisation loses the server is connected before or not at all.
+pub(crate) async fn nothing_is_left_by_who_was_just_connecting(db: &TestDb) {
+    let (store, other) = (db.open().await, db.open().await);
+    let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
+    let platform = operator(&store);
+    let (acme_id, beta_id) = (org_name(&acme).clone(), org_name(&beta).clone());
+    let server = store.servers().register_for(&platform, std::slice::from_ref(&acme_id), &manual("s"), None).await.unwrap().id;
+    for round in 0..10 {
+        let both = [acme_id.clone(), beta_id.clone()];
+        store.servers().set_orgs(&platform, server, &both).await.unwrap();
+        let (ann, from, new) = (person("ann"), issuer(), tokens("ann"));
+        let (connections, servers) = (store.connections(), other.servers());
+        let (put, cascade) =
+            tokio::join!(connections.put(&beta.scope, server, &ann, &from, &new), servers.set_orgs(&platform, server, &both[..1]));
+        assert_eq!(cascade.unwrap().connections, u64::from(put.is_ok()), "{round}");
+        for rows in ["connections WHERE", "server_secrets WHERE kind IN ('access', 'refresh') AND"] {
+            assert!(db.raw_rows(&format!("SELECT 1 FROM {rows} tenant_id = 'beta'")).await.is_empty(), "{round}: {rows}");
+        }
+    }
 }

@@ -6,7 +6,8 @@ use bailiwick_model::registered::{Holder, Scopes, ServerUrl};
 use bailiwick_model::time::Clock as _;
 use bailiwick_model::{ServerId, Subject, Timestamp};
 use bailiwick_store::{
-    FLOWS_PER_HOLDER_MAX, FailedRevocation, FlowBearer, NewFlow, REVOCATION_ATTEMPTS_MAX, Store, StoreErrorKind, StoreResult, TakenFlow,
+    FLOWS_PER_HOLDER_MAX, FLOWS_PER_ORG_MAX, FailedRevocation, FlowBearer, NewFlow, REVOCATION_ATTEMPTS_MAX, Store, StoreErrorKind,
+    StoreResult, TakenFlow,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
@@ -89,7 +90,8 @@ pub(crate) async fn a_flow_is_taken_once_by_whom_it_belongs_to(db: &TestDb) {
     assert_eq!(left(db).await, (0, 0), "no verifier stays behind");
 
     begin(&store, db, &acme, server, (&ann, "ann"), "six").await.unwrap();
-    assert!(begin(&store, db, &acme, server, (&ann, "bob"), "six").await.is_err(), "a state is waited for once");
+    let twice = assert_kind(begin(&store, db, &acme, server, (&ann, "bob"), "six").await, StoreErrorKind::Conflict);
+    assert!(twice.message().contains("state"), "{twice}");
     assert_kind(begin(&store, db, &beta, server, (&ann, "ann"), "seven").await, StoreErrorKind::NotFound);
     assert_kind(begin(&store, db, &acme, server, (&ann, "ann"), "").await, StoreErrorKind::Invalid);
     assert!(!format!("{:?}", db.raw_rows("SELECT state_digest FROM oauth_flows").await[0].try_get::<String, _>(0)).contains("six"));
@@ -144,6 +146,45 @@ pub(crate) async fn flows_are_limited_and_pruned(db: &TestDb) {
     assert_eq!(store.flows().prune(&operator(&store)).await.unwrap(), 1);
     assert_eq!(left(db).await, (1, 1));
     assert!(matches!(take(&store, "fresh", "bob").await, TakenFlow::Good(_)));
+
+    // All holders together.
+    db.clock.advance(Duration::from_secs(1));
+    begin(&store, db, &acme, server, (&person("first"), "first"), "first").await.unwrap();
+    let columns = "tenant_id, server_id, acting, issuer, iss_required, redirect_uri, resource, scopes, expires_at";
+    let fill = format!(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {}) INSERT INTO oauth_flows (state_digest, holder, \
+         asked_at, {columns}) SELECT 's' || n, 'h' || n, asked_at + n, {columns} FROM numbers, oauth_flows f WHERE f.tenant_id = 'acme'",
+        FLOWS_PER_ORG_MAX - 1
+    );
+    db.raw_execute(&fill).await;
+    db.clock.advance(Duration::from_secs(1));
+    begin(&store, db, &acme, server, (&person("last"), "last"), "last").await.unwrap();
+    assert_eq!(left(db).await.0, usize::try_from(FLOWS_PER_ORG_MAX).unwrap());
+    assert!(matches!(take(&store, "first", "first").await, TakenFlow::Unknown), "the oldest went");
+    assert!(matches!(take(&store, "last", "last").await, TakenFlow::Good(_)));
+}
+
+/// A flow whose verifier does not open is gone as well.
+pub(crate) async fn a_damaged_flow_is_gone(db: &TestDb) {
+    let store = db.open().await;
+    let acme = make_org(&store, "acme").await;
+    let server = server_for(&store, &acme).await;
+    for state in ["one", "two"] {
+        begin(&store, db, &acme, server, (&person("ann"), "ann"), state).await.unwrap();
+    }
+    // The verifier of another flow of the same person.
+    let of = |state: &str| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
+        format!("holder = '{}'", data_encoding::HEXLOWER.encode(digest.as_ref()))
+    };
+    let from = |column: &str| format!("(SELECT f.{column} FROM server_secrets f WHERE f.{})", of("two"));
+    let moved = format!("UPDATE server_secrets SET data_key = {}, sealed = {} WHERE {}", from("data_key"), from("sealed"), of("one"));
+    assert_eq!(db.raw_execute(&moved).await, 1);
+    let (org, sub) = (org_id("acme"), subject("ann"));
+    let taken = store.flows().take(&operator(&store), &secret("one"), FlowBearer::Person { org: &org, sub: &sub }).await;
+    assert_kind(taken, StoreErrorKind::Corrupt);
+    assert_eq!(left(db).await, (1, 1));
+    assert!(matches!(take(&store, "two", "ann").await, TakenFlow::Good(_)));
 }
 
 pub(crate) async fn tokens_are_revoked_with_patience(db: &TestDb) {

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use crate::faults::{assert_locked_in_time, assert_usable};
 use crate::support::{TestDb, assert_kind, make_org, new_key, operator, org_id};
-use crate::{feedback, instructions, runs};
+use crate::{feedback, instructions, runs, servers};
 
 /// One server for all of them: starting one costs a second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,6 +19,7 @@ async fn row_security_roles_and_faults() {
     let Some(server) = Postgres::shared() else { return };
     eprintln!("on PostgreSQL");
     rows_are_blocked(server).await;
+    servers_are_seen_by_whom_they_are_for(server).await;
     the_role_is_checked(server).await;
     unprotected_tables_are_refused(server).await;
     a_role_that_owns_nothing_can_serve(server).await;
@@ -74,6 +75,45 @@ async fn rows_are_blocked(server: &Postgres) {
     assert_eq!(touched.rows_affected(), 0);
 }
 
+/// With any statement it likes, an organisation sees the servers that are for it, changes its own, and lets itself see no other.
+async fn servers_are_seen_by_whom_they_are_for(server: &Postgres) {
+    let db = TestDb::postgres(server);
+    let store = db.open().await;
+    let (acme, beta) = (make_org(&store, "acme").await, make_org(&store, "beta").await);
+    let id = servers::with_sealed_values(&store, &[&acme, &beta]).await;
+    let own = store.servers().register(&acme.scope, &servers::manual("own"), None).await.unwrap().id;
+    store.connections().delete(&acme.scope, id, &servers::person("bob")).await.unwrap();
+    let mut connection = app(db.database()).await;
+    let shared = ["mcp_servers", "server_clients"];
+    let held = ["connections", "server_secrets", "mcp_server_orgs", "token_revocations"];
+    for table in shared.iter().chain(&held) {
+        assert_eq!(count(&mut connection, table).await, 0, "{table} without a binding");
+    }
+    for (org, seen) in [("acme", [2, 2, 2, 6, 1, 2]), ("beta", [1, 1, 3, 6, 0, 0])] {
+        let mut transaction = connection.begin().await.unwrap();
+        sqlx::query("SELECT set_config('app.tenant', $1, true)").bind(org).execute(&mut *transaction).await.unwrap();
+        for (table, expected) in shared.iter().chain(&held).zip(seen) {
+            assert_eq!(count(&mut transaction, table).await, expected, "{table} bound to {org}");
+        }
+        let renamed = sqlx::query("UPDATE mcp_servers SET display_name = 'stolen'").execute(&mut *transaction).await.unwrap();
+        assert_eq!(renamed.rows_affected(), u64::from(org == "acme"), "only its own");
+        assert_eq!(sqlx::query("DELETE FROM server_clients").execute(&mut *transaction).await.unwrap().rows_affected(), 0);
+    }
+    let bound = async |connection: &mut AnyConnection, statement: String| {
+        let mut transaction = connection.begin().await.unwrap();
+        sqlx::query("SELECT set_config('app.tenant', 'beta', true)").execute(&mut *transaction).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut *transaction).await.map(|done| done.rows_affected())
+    };
+    let granted = bound(&mut connection, format!("INSERT INTO mcp_server_orgs VALUES ('beta', '{own}')")).await;
+    assert_eq!(granted.unwrap_err().as_database_error().unwrap().code().as_deref(), Some("42501"));
+    // Work on a server across organisations reads where it has to look, and writes nothing unbound; it sees no sealed value.
+    let mut transaction = connection.begin().await.unwrap();
+    sqlx::query("SELECT set_config('app.platform', 'servers', true)").execute(&mut *transaction).await.unwrap();
+    assert_eq!(count(&mut transaction, "connections").await, 5);
+    assert_eq!(count(&mut transaction, "server_secrets").await, 0);
+    assert_eq!(sqlx::query("DELETE FROM connections").execute(&mut *transaction).await.unwrap().rows_affected(), 0);
+}
+
 async fn the_role_is_checked(server: &Postgres) {
     let db = TestDb::postgres(server);
     let admin = DatabaseUrl::parse(&db.database().admin_url).unwrap();
@@ -100,6 +140,21 @@ async fn unprotected_tables_are_refused(server: &Postgres) {
             "ALTER POLICY tenant ON secrets USING (true)",
             "ALTER POLICY tenant ON secrets USING (tenant_id = current_setting('app.tenant', true))",
         ),
+        ("ALTER TABLE mcp_servers NO FORCE ROW LEVEL SECURITY", "ALTER TABLE mcp_servers FORCE ROW LEVEL SECURITY"),
+        ("ALTER TABLE server_clients DISABLE ROW LEVEL SECURITY", "ALTER TABLE server_clients ENABLE ROW LEVEL SECURITY"),
+        (
+            "ALTER POLICY visible ON server_clients USING (true)",
+            "ALTER POLICY visible ON server_clients USING (EXISTS (SELECT 1 FROM mcp_servers s WHERE s.server_id = server_clients.server_id))",
+        ),
+        (
+            "ALTER POLICY owner ON mcp_servers WITH CHECK (true)",
+            "ALTER POLICY owner ON mcp_servers WITH CHECK (owner_org = current_setting('app.tenant', true))",
+        ),
+        ("DROP POLICY unchanged ON mcp_server_orgs", "CREATE POLICY unchanged ON mcp_server_orgs AS RESTRICTIVE FOR UPDATE USING (false)"),
+        (
+            "CREATE POLICY servers_read ON server_secrets FOR SELECT USING (current_setting('app.platform', true) = 'servers')",
+            "DROP POLICY servers_read ON server_secrets",
+        ),
         (
             "CREATE POLICY platform_read ON secrets FOR SELECT USING (current_setting('app.platform', true) = 'keys')",
             "DROP POLICY platform_read ON secrets",
@@ -108,7 +163,10 @@ async fn unprotected_tables_are_refused(server: &Postgres) {
     for (damage, repair) in cases {
         db.raw_execute(damage).await;
         let error = assert_kind(db.try_open().await, StoreErrorKind::Schema);
-        assert!(["secrets", "agents", "forgotten"].iter().any(|table| error.message().contains(table)), "{damage}: {error}");
+        assert!(
+            ["secrets", "agents", "forgotten", "mcp_server", "server_clients"].iter().any(|table| error.message().contains(table)),
+            "{damage}: {error}"
+        );
         db.raw_execute(repair).await;
         db.open().await;
     }

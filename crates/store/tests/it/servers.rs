@@ -460,6 +460,8 @@ pub(crate) async fn organisations_have_contexts_credentials_and_settings(db: &Te
     orgs.set_credential_fallback(&acme.scope, CredentialFallback::Off).await.unwrap();
     assert_eq!(orgs.credential_fallback(&acme.scope).await.unwrap(), CredentialFallback::Off);
     assert_eq!(orgs.credential_fallback(&beta.scope).await.unwrap(), CredentialFallback::On);
+    let nowhere = operator(&store).within(&org_id("nowhere"));
+    assert_kind(orgs.set_credential_fallback(&nowhere, CredentialFallback::Off).await, StoreErrorKind::Conflict);
 }
 
 pub(crate) async fn servers_are_limited(db: &TestDb) {

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::faults::{assert_locked_in_time, assert_usable};
+use crate::servers;
 use crate::support::{TestDb, assert_kind, make_org, new_key, operator, org_id};
 
 #[tokio::test]
@@ -111,6 +112,10 @@ async fn no_secret_reaches_the_files() {
         let key = store.keys().create(&acme.scope, new_key(&acme)).await.unwrap();
         canaries.push(key.token.expose_secret()[20..63].to_owned());
     }
+    let server = servers::with_sealed_values(&store, &[&acme]).await;
+    store.connections().delete(&acme.scope, server, &servers::person("ann")).await.unwrap();
+    assert!(!store.revocations().lease_due(&operator(&store), Duration::from_secs(1)).await.unwrap().is_empty());
+    canaries.extend(["access of ", "refresh of "].map(str::to_owned));
     let keyring = Keyring::start(store.clone()).await.unwrap();
     keyring.write_uses().await.unwrap();
     let root_key = fs::read_to_string(db.key_file()).unwrap();

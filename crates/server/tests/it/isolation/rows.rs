@@ -16,7 +16,7 @@ pub(crate) type Rows = BTreeMap<String, Vec<String>>;
 /// The columns that say whose a row is.
 const OWNER: [&str; 2] = ["tenant_id", "org_id"];
 /// Tables of no organisation, and why they have none.
-const PLATFORM: [(&str, &str); 9] = [
+const PLATFORM: [(&str, &str); 11] = [
     ("_sqlx_migrations", "which changes of the schema were made"),
     ("schema_migrations", "the same, on the other database"),
     ("generations", "counters that tell other processes that something has changed; no data"),
@@ -25,16 +25,28 @@ const PLATFORM: [(&str, &str); 9] = [
     ("event_positions", "how far the index follows a chain that all organisations share"),
     ("ledger_checkpoints", "signed states of that chain"),
     ("ledger_writers", "where that chain stands"),
+    ("mcp_servers", "servers that several organisations may share; who sees one stands in `mcp_server_orgs`"),
+    ("server_clients", "what the issuer of such a server knows us as"),
     ("ledger_records", "that chain; what organisations see of it is `events`, which has an owner"),
 ];
 /// What may change without anybody's doing: by being used by its owner, or by a look at a server.
 const RESTLESS: [(&str, &str); 2] = [("api_keys", "last_used_at"), ("server_probes", "probed_at")];
+const NOT_REGISTERED: &str = "the servers are named in the configuration; of registered ones `store/tests/it/cascades.rs` compares all rows";
 /// Tables in which an organisation need not have rows, and why.
-const EMPTY: [(&str, &str); 4] = [
+const EMPTY: [(&str, &str); 13] = [
     ("platform_admins", "nobody of the organisation is one"),
     ("rate_counters", "the manifest has no rates"),
     ("module_memory", "no module of the manifest remembers anything"),
     ("server_probes", "the servers are asked anew by each start"),
+    ("connections", NOT_REGISTERED),
+    ("mcp_server_orgs", NOT_REGISTERED),
+    ("mcp_server_tools", NOT_REGISTERED),
+    ("oauth_flows", NOT_REGISTERED),
+    ("org_settings", NOT_REGISTERED),
+    ("server_org_contexts", NOT_REGISTERED),
+    ("server_org_credentials", NOT_REGISTERED),
+    ("server_secrets", NOT_REGISTERED),
+    ("token_revocations", NOT_REGISTERED),
 ];
 
 /// All rows of `org`, and all its files.
