@@ -28,6 +28,13 @@ impl Answer {
 
     /// The code of a refusal, which must have the shape of one.
     pub(crate) fn code(&self) -> String {
+        if self.header("content-type") == "application/json" {
+            let error = &self.json()["error"];
+            for member in ["error_code", "message", "hint"] {
+                assert!(error[member].is_string(), "{member} in {self:?}");
+            }
+            return error["error_code"].as_str().unwrap().to_owned();
+        }
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
         for member in ["type", "title", "detail", "instance", "hint"] {
