@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bailiwick_mcp::Json;
 use bailiwick_mcp::client::{Demand, Upstream};
 use bailiwick_model::registered::{CredentialFallback, Holder, RegistrationMode, ServerStatus};
@@ -40,6 +40,8 @@ pub(crate) struct Lending {
     pub(super) listed: ArcSwap<Found>,
     /// Definitions of the tools that the allowlist exposes.
     pub(super) exposed: ArcSwap<Vec<Json>>,
+    /// What the organisation says of the server.
+    pub(super) context: ArcSwapOption<String>,
     /// A way was opened: what the server lists besides tools may be asked for.
     pub(super) wanted: Notify,
     /// How often each holder was sent to consent to more scopes, since when.
@@ -108,6 +110,7 @@ impl Lending {
             lines: Lock::default(),
             listed: ArcSwap::default(),
             exposed: ArcSwap::default(),
+            context: ArcSwapOption::default(),
             wanted: Notify::new(),
             step_ups: Lock::default(),
         }
@@ -129,6 +132,11 @@ impl Lending {
     pub(super) fn is_of(&self, record: &RegisteredServer) -> bool {
         let own = self.record.load();
         own.id == record.id && own.server_url == record.server_url && own.era == record.era && own.display_name == record.display_name
+    }
+
+    /// What the organisation says of the server.
+    pub(crate) fn context(&self) -> Option<Arc<String>> {
+        self.context.load_full()
     }
 
     /// The way that was used last.

@@ -127,6 +127,7 @@ impl Roster {
         let before = into.load_full();
         let mut after = Vec::new();
         let mut changed = false;
+        let contexts = self.contexts(&scope).await?;
         for record in self.records(&scope).await? {
             let known = before.iter().find(|server| server.lending().is_some_and(|lending| lending.is_of(&record)));
             let server = match known {
@@ -141,6 +142,9 @@ impl Roster {
                     self.server(&scope, org, record.clone())
                 }
             };
+            if let Some(lending) = server.lending() {
+                lending.context.store(contexts.get(&record.id).cloned().map(Arc::new));
+            }
             changed |= self.offer(&scope, &server, &record).await?;
             after.push(server);
         }
@@ -174,6 +178,17 @@ impl Roster {
             !taken
         });
         Ok(all)
+    }
+
+    async fn contexts(&self, scope: &OrgScope) -> StoreResult<HashMap<ServerId, String>> {
+        let mut all = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = self.connections.store().server_orgs().contexts(scope, after).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = Some(last.server);
+            all.extend(page.into_iter().map(|one| (one.server, one.context.as_str().to_owned())));
+        }
     }
 
     fn server(&self, scope: &OrgScope, org: &OrgId, record: RegisteredServer) -> Arc<Server> {
