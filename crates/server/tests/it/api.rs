@@ -125,7 +125,11 @@ const PEOPLE: [(&str, &str, &str, &str); 6] = [
 impl Town {
     /// `more` is added to the configuration.
     pub(crate) fn new(more: &str) -> Self {
-        let setup = setup(more);
+        Self::of(setup(more))
+    }
+
+    /// The same in the program as it is set up.
+    pub(crate) fn of(setup: AppSetup) -> Self {
         for org in ["acme", "beta", "ops"] {
             done(&setup, &["org", "create", org]);
         }

@@ -3,6 +3,20 @@
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Ask, Town};
+use crate::base::{Base, on_both};
+
+on_both!(
+    a_registration_has_its_defaults,
+    what_the_seed_let_through_is_refused_with_its_place,
+    https_alone_is_accepted_without_the_switch_for_development,
+    what_is_not_visible_does_not_exist,
+    only_who_registered_a_server_changes_it,
+    lists_of_allowed_tools_mean_what_they_say,
+    an_organisation_says_lends_and_settles_for_itself,
+    what_goes_with_a_server_is_counted,
+    lists_go_on_where_they_ended,
+    every_refusal_has_the_shape_of_its_place,
+);
 
 /// Where nobody answers.
 const NOBODY: &str = "http://127.0.0.1:1/mcp";
@@ -12,8 +26,8 @@ const ADMIN: &str = "/v1/admin/mcp/servers";
 const CANARY: &str = "canary-4f1c9a-client-secret";
 
 /// Nothing but this machine is dialled.
-fn town() -> Town {
-    Town::new("connections: {allow_loopback_http: true}\n")
+fn town(base: &Base<'_>) -> Town {
+    Town::of(base.setup("connections: {allow_loopback_http: true}\n"))
 }
 
 fn data(answer: &Answer) -> Value {
@@ -46,9 +60,8 @@ fn wrong(answer: &Answer) -> Vec<String> {
     parts.iter().map(place).collect()
 }
 
-#[test]
-fn a_registration_has_its_defaults() {
-    let town = town();
+async fn a_registration_has_its_defaults(base: &Base<'_>) {
+    let town = town(base);
     let server = add(&town, "org_admin", &plain("shelf"));
     assert_eq!(server["registration_mode"], "dcr");
     assert_eq!(
@@ -85,9 +98,8 @@ fn a_registration_has_its_defaults() {
     assert!(events.status == 200 && !events.body.contains(CANARY));
 }
 
-#[test]
-fn what_the_seed_let_through_is_refused_with_its_place() {
-    let town = town();
+async fn what_the_seed_let_through_is_refused_with_its_place(base: &Base<'_>) {
+    let town = town(base);
     let params = |name: &str| json!({"extra_auth_params": {name: "x"}});
     let many: serde_json::Map<String, Value> = (0..17).map(|n| (format!("p{n}"), json!("x"))).collect();
     let own = [
@@ -149,15 +161,13 @@ fn what_the_seed_let_through_is_refused_with_its_place() {
     assert_eq!(data(&town.ask("org_admin", "GET", SERVERS, None))["next_token"], Value::Null);
 }
 
-#[test]
-fn https_alone_is_accepted_without_the_switch_for_development() {
-    let town = Town::new("");
+async fn https_alone_is_accepted_without_the_switch_for_development(base: &Base<'_>) {
+    let town = Town::of(base.setup(""));
     assert_eq!(wrong(&town.ask("org_admin", "POST", SERVERS, Some(&plain("shelf")))), ["/server_url"]);
 }
 
-#[test]
-fn what_is_not_visible_does_not_exist() {
-    let town = town();
+async fn what_is_not_visible_does_not_exist(base: &Base<'_>) {
+    let town = town(base);
     let server = add(&town, "org_admin", &plain("shelf"));
     let none = "0".repeat(32);
     let id = server["server_id"].as_str().unwrap();
@@ -196,9 +206,8 @@ fn what_is_not_visible_does_not_exist() {
     assert_eq!(add(&town, "foreign", &plain("shelf"))["org_ids"], json!(["beta"]));
 }
 
-#[test]
-fn only_who_registered_a_server_changes_it() {
-    let town = town();
+async fn only_who_registered_a_server_changes_it(base: &Base<'_>) {
+    let town = town(base);
     let body = json!({"server_url": NOBODY, "display_name": "wall", "registration_mode": "auto", "org_ids": ["acme", "beta"]});
     let server = add(&town, "platform_admin", &body);
     assert_eq!(server["org_ids"], json!(["acme", "beta"]));
@@ -234,9 +243,8 @@ fn only_who_registered_a_server_changes_it() {
     assert_eq!(data(&unchanged)["display_name"], "shelf");
 }
 
-#[test]
-fn lists_of_allowed_tools_mean_what_they_say() {
-    let town = town();
+async fn lists_of_allowed_tools_mean_what_they_say(base: &Base<'_>) {
+    let town = town(base);
     let (shelf, wall) = (add(&town, "org_admin", &plain("shelf")), add(&town, "org_admin", &plain("wall")));
     let foreign = add(&town, "foreign", &plain("theirs"));
     let set =
@@ -264,9 +272,8 @@ fn lists_of_allowed_tools_mean_what_they_say() {
     assert_eq!(data(&town.ask("member", "GET", &format!("{}/tools", one(&shelf)), None)), json!([]));
 }
 
-#[test]
-fn an_organisation_says_lends_and_settles_for_itself() {
-    let town = town();
+async fn an_organisation_says_lends_and_settles_for_itself(base: &Base<'_>) {
+    let town = town(base);
     let body = json!({"server_url": NOBODY, "display_name": "wall", "registration_mode": "auto"});
     let server = add(&town, "platform_admin", &body);
     let context = format!("{}/org-context", one(&server));
@@ -307,9 +314,8 @@ fn an_organisation_says_lends_and_settles_for_itself() {
     );
 }
 
-#[test]
-fn what_goes_with_a_server_is_counted() {
-    let town = town();
+async fn what_goes_with_a_server_is_counted(base: &Base<'_>) {
+    let town = town(base);
     let body = json!({"server_url": NOBODY, "display_name": "wall", "registration_mode": "auto"});
     let server = add(&town, "platform_admin", &body);
     for (who, org) in [("org_admin", "acme"), ("foreign", "beta")] {
@@ -339,9 +345,8 @@ fn what_goes_with_a_server_is_counted() {
     assert_eq!(town.ask("org_admin", "GET", &one(&server), None).status, 404);
 }
 
-#[test]
-fn lists_go_on_where_they_ended() {
-    let town = town();
+async fn lists_go_on_where_they_ended(base: &Base<'_>) {
+    let town = town(base);
     for name in ["a", "b", "c"] {
         add(&town, "org_admin", &plain(name));
     }
@@ -358,9 +363,8 @@ fn lists_go_on_where_they_ended() {
     assert_eq!((elsewhere.status, elsewhere.code()), (400, "invalid_argument".into()), "a token of another organisation");
 }
 
-#[test]
-fn every_refusal_has_the_shape_of_its_place() {
-    let town = town();
+async fn every_refusal_has_the_shape_of_its_place(base: &Base<'_>) {
+    let town = town(base);
     let at = |method, target: &str| Ask::anybody().send(&town.app, method, target);
     for (answer, status, code) in [
         (at("GET", SERVERS), 401, "auth"),

@@ -85,7 +85,7 @@ impl Operation for ListAllServers {
 pub(crate) struct UpdateMcpServerOrgsRequest {
     /// Exactly these; none: everybody.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<schemas::OrgId>>)]
+    #[schema(value_type = Vec<schemas::OrgId>, required = false)]
     pub(crate) org_ids: Vec<OrgId>,
 }
 
