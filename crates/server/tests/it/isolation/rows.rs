@@ -31,7 +31,8 @@ const PLATFORM: [(&str, &str); 11] = [
 ];
 /// What may change without anybody's doing: by being used by its owner, or by a look at a server.
 const RESTLESS: [(&str, &str); 2] = [("api_keys", "last_used_at"), ("server_probes", "probed_at")];
-const NOT_REGISTERED: &str = "the servers are named in the configuration; of registered ones `store/tests/it/cascades.rs` compares all rows";
+const NOT_REGISTERED: &str =
+    "the servers are named in the configuration; of registered ones `store/tests/it/cascades.rs` compares all rows";
 /// Tables in which an organisation need not have rows, and why.
 const EMPTY: [(&str, &str); 13] = [
     ("platform_admins", "nobody of the organisation is one"),
