@@ -1,5 +1,6 @@
 //! Registered servers through the management API: what is refused and where, who sees what, what goes with what.
 
+use bailiwick_testkit::upstream::{Act, Behaviour, FakeTool, FakeUpstream};
 use serde_json::{Value, json};
 
 use crate::api::{Answer, Ask, Town};
@@ -16,6 +17,7 @@ on_both!(
     what_goes_with_a_server_is_counted,
     lists_go_on_where_they_ended,
     every_refusal_has_the_shape_of_its_place,
+    discovery_fills_the_list_once_and_reviews_what_comes_later,
 );
 
 /// Where nobody answers.
@@ -377,4 +379,51 @@ async fn every_refusal_has_the_shape_of_its_place(base: &Base<'_>) {
         assert!(answer.json()["error"].is_object(), "{answer:?}");
     }
     assert_eq!(at("GET", "/v1/orgs").header("content-type"), "application/problem+json", "the rest of the API has its own");
+}
+
+/// A server that wants no authorization can be called at once; what it lists decides about the list of allowed tools only while there is
+/// none.
+async fn discovery_fills_the_list_once_and_reviews_what_comes_later(base: &Base<'_>) {
+    let town = town(base);
+    let tool = |name: &str| FakeTool::new(name, Act::Echo);
+    let upstream = FakeUpstream::start(Behaviour { tools: vec![tool("read"), tool("write")], ..Behaviour::default() });
+    let server = add(&town, "org_admin", &json!({"server_url": upstream.url(), "display_name": "shelf"}));
+    assert_eq!((&server["status"], &server["registration_mode"]), (&json!("active"), &json!("none")), "{server}");
+    let discover = || data(&town.ask("org_admin", "POST", &format!("{}/discover", one(&server)), None));
+    let record = || data(&town.ask("member", "GET", &one(&server), None));
+    let known = || data(&town.ask("member", "GET", &format!("{}/tools", one(&server)), None));
+    let policy = |policy: &str| {
+        let body = json!({"new_tools_policy": policy});
+        data(&town.ask("org_admin", "PUT", &format!("{}/new-tools-policy", one(&server)), Some(&body)));
+    };
+    let changes = discover();
+    assert_eq!((&changes["added"], &changes["filled"]), (&json!(["read", "write"]), &json!(true)), "{changes}");
+    assert_eq!(record()["allowed_tools"], json!({"read": true, "write": true}));
+    assert!(record()["last_discovery_at"].is_string());
+    let first = &known()[0];
+    assert_eq!((&first["name"], &first["server_id"], &first["allowed"]), (&json!("read"), &server["server_id"], &json!(true)));
+    assert_eq!((&first["description"], &first["input_schema"]["type"]), (&json!("Fake tool read."), &json!("object")));
+    assert!(first["contract"]["risk_level"].is_string(), "{first}");
+    // One is blocked and goes, others come.
+    let blocked = json!({"allowed_tools": {"read": true, "write": false}});
+    data(&town.ask("org_admin", "PUT", &format!("{}/allowed-tools", one(&server)), Some(&blocked)));
+    upstream.set(|behaviour| behaviour.tools = vec![tool("read"), tool("later")]);
+    let changes = discover();
+    assert_eq!((&changes["added"], &changes["gone"], &changes["unreviewed"]), (&json!(["later"]), &json!(["write"]), &json!(["later"])));
+    assert_eq!(record()["allowed_tools"], json!({"read": true, "write": false, "later": false}), "somebody has to look at it first");
+    let gone = known().as_array().unwrap().iter().find(|tool| tool["name"] == "write").unwrap().clone();
+    assert_eq!((&gone["present"], &gone["input_schema"]), (&json!(false), &json!({})));
+    policy("allow");
+    upstream.set(|behaviour| behaviour.tools = vec![tool("read"), tool("write"), tool("trusted")]);
+    let changes = discover();
+    assert_eq!((&changes["returned"], &changes["gone"]), (&json!(["write"]), &json!(["later"])));
+    let allowed = json!({"read": true, "write": false, "later": false, "trusted": true});
+    assert_eq!(record()["allowed_tools"], allowed, "coming back does not undo a block");
+    // Without a list the next discovery names all that there are.
+    data(&town.ask("org_admin", "PUT", &format!("{}/allowed-tools", one(&server)), Some(&json!({"allowed_tools": null}))));
+    assert_eq!(discover()["filled"], true);
+    assert_eq!(record()["allowed_tools"], json!({"read": true, "write": true, "trusted": true}));
+    // There is nothing to connect with.
+    let start = town.ask("member", "POST", &format!("{}/oauth/start", one(&server)), None);
+    assert_eq!((start.status, start.code()), (409, "conflict".into()));
 }
