@@ -155,7 +155,8 @@ impl Connections<'_> {
                          resource = excluded.resource, grant_kind = excluded.grant_kind, \
                          scopes = excluded.scopes, expires_at = excluded.expires_at, version = connections.version + 1, \
                          has_refresh = excluded.has_refresh, failure = NULL, refresh_until = NULL, \
-                         refresh_epoch = connections.refresh_epoch + 1, refresh_attempted = 0, created_at = excluded.created_at, \
+                         refresh_epoch = connections.refresh_epoch + 1, refresh_attempted = 0, created_at = CASE WHEN connections.grant_kind = 'client_credentials' AND excluded.grant_kind = 'client_credentials' \
+                         THEN connections.created_at ELSE excluded.created_at END, \
                          modified_at = excluded.modified_at \
                          RETURNING version";
         let row = sqlx::query(statement)

@@ -77,6 +77,7 @@ impl Connections {
         server: ServerId,
         scopes: &[String],
     ) -> Result<Started, ConnectFault> {
+        self.check_reachable()?;
         let record = self.store().servers().get(scope, server).await?;
         let name = record.display_name.as_str();
         if record.status != ServerStatus::Active {
@@ -152,6 +153,16 @@ impl Connections {
         }
         Err(ConnectFault::unknown_flow())
     }
+    pub(super) fn check_reachable(&self) -> Result<(), ConnectFault> {
+        match &self.0.unreachable {
+            None => Ok(()),
+            Some(cause) => {
+                let message = format!("people cannot connect at this gateway: {cause}");
+                Err(ConnectFault::new(Code::Conflict, "no_public_url", message, "write `public_url` into the configuration, with https"))
+            }
+        }
+    }
+
     /// Clients and tokens are bound to the issuer that gave them; another one is not believed without an administrator (governance
     /// reference 6.1).
     async fn issuer_changed(&self, record: &RegisteredServer, issuer: &str) -> ConnectFault {

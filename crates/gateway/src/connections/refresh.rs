@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a call waits for a refresh, its own or another's.
 const WAIT_MAX: Duration = Duration::from_secs(45);
 /// Pause between two looks at a row that another replica refreshes.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Uses of one refresh token: the first, and one more after a lost reply.
 const ATTEMPTS_MAX: i64 = 2;
 
@@ -81,6 +81,18 @@ impl Connections {
         let key = (scope.org().clone(), record.id, holder.clone());
         if let Some(left) = self.0.rests.left(&key, Instant::now()) {
             return Refreshed::Later(format!("the last refresh failed; the next is tried in {:.0} s", left.as_secs_f32().ceil()));
+        }
+        // One of this process at a time; the others take what it got.
+        let turn = self.0.turns.of(&key);
+        let _turn = match tokio::time::timeout(WAIT_MAX, turn.lock()).await {
+            Ok(turn) => turn,
+            Err(_) => return Refreshed::Later("the token is being refreshed, and that takes long".to_owned()),
+        };
+        if let Ok(Some(open)) = connections.open_access(scope, record.id, holder).await
+            && open.info.version != version
+            && open.info.status != TokenStatus::RefreshFailed
+        {
+            return Refreshed::Token(token_of(open));
         }
         let until = Instant::now() + WAIT_MAX;
         while Instant::now() < until {
@@ -188,6 +200,10 @@ impl Connections {
         issuer: &EndpointUrl,
     ) -> Result<(Client, crate::oauth::Address), Failed> {
         let other = |cause: String| Failed::Other(cause);
+        // What one issuer gave is for no other's eyes, whoever the server names by now.
+        if record.endpoints().issuer.as_ref() != Some(issuer) {
+            return Err(other("the server names another issuer by now than the one that gave this".to_owned()));
+        }
         let kept = self.store().server_clients().get(scope, record.id, issuer).await.map_err(|fault| other(fault.to_string()))?;
         let kept = kept.ok_or_else(|| other("no client is known at the issuer of the token".to_owned()))?;
         let client = self.client_of(record, kept).map_err(|fault| other(fault.to_string()))?;
