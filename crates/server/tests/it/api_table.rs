@@ -152,7 +152,7 @@ fn ask(town: &Town, who: &str, operation: &Operation, target: &str, number: usiz
     };
     let mut ask = Ask { key, ..Ask::anybody() };
     if let Some(body) = &operation.body {
-        let text = body.to_string().replace("new-1", &format!("new-{number}")).replace("https://mcp.example/mcp", NOBODY);
+        let text = body.to_string().replace("new-1", &format!("new-{number}")).replace("https://10.0.0.7/mcp", NOBODY);
         ask = ask.text(if text.contains(EXAMPLE_ID) { text.replace(EXAMPLE_ID, &shelf(town)) } else { text });
     }
     if who == "platform_admin" && operation.path.starts_with("/v1/mcp/") {

@@ -121,9 +121,10 @@ fn honestly(attack: &Attack, dice: &mut Dice, operation: &Operation) -> Drawn {
 fn may(role: &str) -> &'static [&'static str] {
     match role {
         "credential" | "member" => &["worker", "mia", "bob", "lee", "gil", "ann"],
+        "person" => &["mia", "bob", "lee", "gil", "ann"],
         "himself" | "group" => &["gil", "ann", "ann"],
         "group_admin" => &["gil", "ann"],
-        "org_admin" | "platform_admin" => &["ann"],
+        "registrar" | "org_admin" | "platform_admin" => &["ann"],
         other => panic!("the document knows a role that isolation/api.rs does not: {other}"),
     }
 }
@@ -131,7 +132,8 @@ fn may(role: &str) -> &'static [&'static str] {
 /// The example with names that nobody had before, or that somebody over there has.
 fn example(dice: &mut Dice, body: &Value) -> String {
     let name = if dice.percent(TWIN_PERCENT) { dice.one(&TWINS).to_owned() } else { dice.fresh() };
-    body.to_string().replace("new-1", &name)
+    // A place that answers at once that nobody is there.
+    body.to_string().replace("new-1", &name).replace("https://10.0.0.7/mcp", "http://127.0.0.1:1/mcp")
 }
 
 /// What is wrong with a hostile request: one thing only, so that nothing else stands in its way, or anything.

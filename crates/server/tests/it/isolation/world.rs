@@ -17,7 +17,8 @@ modules:
 servers: {shared: {}, acme-desk: {}, bellum-desk: {}}
 ";
 /// The attackers are at home here: their places have no organisation in their names, so they are the ones to reach out of them.
-const HOUSE: &str = "org: acme\ninstructions: {readme: Be kind., blocklist: {Ann Example: word}}\nruns: {}\nfeedback: true\n";
+const HOUSE: &str = "org: acme\ninstructions: {readme: Be kind., blocklist: {Ann Example: word}}\nruns: {}\nfeedback: true\n\
+connections: {allow_loopback_http: true, allow_hosts: [127.0.0.1]}\n";
 
 /// One of the two.
 #[derive(Clone, Copy)]
