@@ -27,13 +27,10 @@ impl Address {
             return Err("is longer than 2048 bytes");
         }
         let (base, target) = outward::place(text)?;
-        let here = is_loopback(&base.host);
-        if !base.https && !(here && loopback_http) {
+        if base.https {
+            check_name(&base.host, private_names)?;
+        } else if !(loopback_http && is_loopback(&base.host)) {
             return Err("does not begin with `https://`");
-        }
-        let literal = base.host.parse::<IpAddr>().is_ok();
-        if !literal && !(here && !base.https) && (is_local_name(&base.host) || !base.host.contains('.') && !private_names) {
-            return Err("has a host that only one network knows");
         }
         Ok(Self { text: text.to_owned(), base, target })
     }
@@ -64,8 +61,11 @@ impl Address {
     }
 }
 
-fn is_local_name(host: &str) -> bool {
-    host == "localhost" || host.ends_with(".localhost")
+/// Whether a name can mean the same to everybody (security reference 7, step 3). Literal addresses are judged when they are dialled.
+fn check_name(host: &str, private_names: bool) -> Result<(), &'static str> {
+    let local = host == "localhost" || host.ends_with(".localhost");
+    let short = !host.contains('.') && !private_names;
+    if host.parse::<IpAddr>().is_err() && (local || short) { Err("has a host that only one network knows") } else { Ok(()) }
 }
 
 pub(super) fn is_loopback(host: &str) -> bool {

@@ -93,18 +93,17 @@ pub(crate) fn start(start: Start<'_>, random: &dyn Random) -> Result<Started, OA
     let mut url = endpoint(discovered)?;
     let (state, verifier) = (secret(random), secret(random));
     let scopes = scopes(start);
-    let resource = (!profile.is_some_and(|profile| profile.omit_resource)).then_some(discovered.resource.as_str());
     let challenge = challenge_of(&verifier);
     let ours = [
-        ("response_type", Some("code")),
-        ("client_id", Some(client.client_id.as_str())),
-        ("redirect_uri", Some(client.redirect_uri.as_str())),
-        ("state", Some(state.expose_secret())),
-        ("code_challenge", Some(challenge.as_str())),
-        ("code_challenge_method", Some("S256")),
-        ("resource", resource),
+        ("response_type", "code"),
+        ("client_id", client.client_id.as_str()),
+        ("redirect_uri", client.redirect_uri.as_str()),
+        ("state", state.expose_secret()),
+        ("code_challenge", challenge.as_str()),
+        ("code_challenge_method", "S256"),
+        ("resource", discovered.resource.as_str()),
     ];
-    for (name, value) in ours.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+    for (name, value) in ours {
         url.query_pairs_mut().append_pair(name, value);
     }
     if !scopes.is_empty() {

@@ -154,7 +154,8 @@ impl Walk<'_> {
         let found = discover::discover(self.settings, query, &mut self.report.findings).await;
         let discovered = found?;
         self.tell_discovered(&discovered);
-        for id in seen::in_metadata(self.settings, self.examination.server_url, &probe, &discovered).await {
+        let described = self.is_described();
+        for id in seen::in_metadata(self.settings, self.examination.server_url, &probe, &discovered, described).await {
             self.see(id);
         }
         self.tell_pkce(&discovered);
@@ -166,6 +167,10 @@ impl Walk<'_> {
         self.report.quirk(self.examination.profiles, id, "seen", true);
     }
 
+    fn is_described(&self) -> bool {
+        self.report.findings.iter().any(|finding| finding.step == Step::ResourceMetadata && finding.useful)
+    }
+
     fn tell_probe(&mut self, probe: &Probe) {
         let (verdict, text, remedy) = probe.words();
         self.report.say(Step::Challenge, verdict, text, remedy);
@@ -173,8 +178,7 @@ impl Walk<'_> {
 
     fn tell_discovered(&mut self, discovered: &Discovered) {
         let Discovered { resource, issuer, .. } = discovered;
-        let described = self.report.findings.iter().any(|finding| finding.step == Step::ResourceMetadata && finding.useful);
-        if described {
+        if self.is_described() {
             self.report.say(Step::ResourceMetadata, Verdict::Ok, format!("the server is the resource {resource}"), "");
         } else {
             let remedy = "check that the authorization server below is the right one";

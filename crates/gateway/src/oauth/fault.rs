@@ -31,7 +31,7 @@ pub(crate) enum Step {
     /// Revocation.
     Revocation,
     /// Asking for more scopes.
-    StepUp,
+    MoreScope,
 }
 
 impl Step {
@@ -47,7 +47,7 @@ impl Step {
             Self::Token => "token",
             Self::Refresh => "refresh",
             Self::Revocation => "revocation",
-            Self::StepUp => "step_up",
+            Self::MoreScope => "step_up",
         }
     }
 }

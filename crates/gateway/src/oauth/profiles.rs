@@ -42,9 +42,6 @@ pub(crate) struct Profile {
     /// No `scope` in the authorization request, whatever anybody names.
     #[serde(default)]
     pub(crate) omit_scope: bool,
-    /// No `resource` in the authorization request.
-    #[serde(default)]
-    pub(crate) omit_resource: bool,
     /// Added to the authorization request.
     #[serde(default)]
     pub(crate) extra_params: BTreeMap<String, String>,

@@ -16,7 +16,7 @@ pub(crate) const RETRIES_AFTER_REFRESH_MAX: u32 = 1;
 /// `Limit` after [`ATTEMPTS_MAX`] attempts, or when together they are too many; `Refused` with `insufficient_scope` when the challenge names
 /// nothing that is not granted already, so that asking again would change nothing.
 pub(crate) fn scopes(granted: &[String], challenge: &Challenge, attempts: u32) -> Result<Vec<String>, OAuthFault> {
-    let fault = |kind, message: &str, remedy: &str| Err(OAuthFault::new(kind, Step::StepUp, message, remedy));
+    let fault = |kind, message: &str, remedy: &str| Err(OAuthFault::new(kind, Step::MoreScope, message, remedy));
     if attempts >= ATTEMPTS_MAX {
         return fault(
             FaultKind::Limit,

@@ -100,7 +100,7 @@ pub(crate) async fn exchange(desk: Desk<'_>, exchange: Exchange<'_>) -> Result<G
     desk.grant(form, Step::Token, exchange.scopes).await
 }
 
-/// Exchanges a refresh token for new tokens. After `Unreachable` with `sent`, the old refresh token may be used up.
+/// Exchanges a refresh token for new tokens. After `Unreachable` with `sent`, and after `BadAnswer`, the old refresh token may be used up.
 ///
 /// # Errors
 /// [`OAuthFault`] of [`Step::Refresh`], as [`exchange`].

@@ -56,8 +56,8 @@ fn issuer(desk: &Desk, habits: &Habits) -> Value {
     });
     let optional = [
         ("registration_endpoint", habits.registers.then(|| json!(at("/register")))),
-        ("client_id_metadata_document_supported", habits.takes_documents.then(|| json!(true))),
-        ("authorization_response_iss_parameter_supported", habits.tells_iss.then(|| json!(true))),
+        ("client_id_metadata_document_supported", habits.takes_documents.then_some(Value::Bool(true))),
+        ("authorization_response_iss_parameter_supported", habits.tells_iss.then_some(Value::Bool(true))),
         ("token_endpoint_auth_methods_supported", habits.auth_methods.as_ref().map(|methods| json!(methods))),
         ("scopes_supported", habits.issuer_scopes.as_ref().map(|scopes| json!(scopes))),
         (

@@ -126,6 +126,12 @@ impl FakeUpstream {
         assert!(reached, "{count} messages {method} did not arrive; there were {}", self.count(method));
     }
 
+    /// Sessions that were opened and not ended.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.server.sessions()
+    }
+
     /// Forgets every session: later requests under the old ids get 404.
     pub fn forget_sessions(&self) {
         self.server.forget_sessions();

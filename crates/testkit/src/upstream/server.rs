@@ -138,6 +138,10 @@ impl Server {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Keeps an answer until it is fetched. Returns the id of the event to fetch it with.
     pub(super) fn park(&self, ends: u32, answer: Answer) -> String {
         let id = format!("event-{}", self.next_session.fetch_add(1, Ordering::SeqCst));

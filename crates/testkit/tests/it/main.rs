@@ -4,4 +4,5 @@
 mod app;
 mod client;
 mod faults;
+mod provider;
 mod stdio;

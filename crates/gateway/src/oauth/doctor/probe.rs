@@ -1,7 +1,7 @@
 //! Two requests without a person: one to the server without a token, one for the authorization page.
 
 use bailiwick_modules::egress::HttpRequest;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use url::Url;
 
@@ -15,6 +15,8 @@ use crate::oauth::{FaultKind, Settings, wire};
 
 /// Largest answer that is read; its content does not matter.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Where the older era names its sessions.
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 /// The mildest request that any revision answers with a challenge.
 const ASK: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bailiwick","version":"1"}}}"#;
 
@@ -64,6 +66,11 @@ pub(crate) async fn probe(settings: &Settings, server_url: &str) -> Result<Probe
         .with_body("application/json", ASK);
     let answer = wire::send(settings, &server, request, ANSWER_BYTES_MAX).await;
     let answer = answer.map_err(|fault| OAuthFault::of_http(Step::Challenge, &server.shown(), &fault))?;
+    if let Some(session) = answer.headers.get(SESSION).filter(|_| answer.status.is_success()) {
+        // An open server of the older era made a session for nothing.
+        let end = HttpRequest::new(Method::DELETE, server.target.clone()).with(SESSION, session.clone());
+        let _ = wire::send(settings, &server, end, ANSWER_BYTES_MAX).await;
+    }
     let (challenge, malformed) = match challenge::read(answer.headers.get_all(header::WWW_AUTHENTICATE)) {
         Ok(challenge) => (challenge, None),
         Err(malformed) => (None, Some(malformed)),

@@ -6,9 +6,18 @@ use crate::oauth::discover::{self, Discovered, Source};
 use crate::oauth::fault::Step;
 use crate::oauth::wire::{self, Looked};
 
-/// The ids of those that were seen.
-pub(super) async fn in_metadata(settings: &Settings, server_url: &str, probe: &Probe, discovered: &Discovered) -> Vec<&'static str> {
+/// The ids of those that were seen; `described` says whether the server describes itself.
+pub(super) async fn in_metadata(
+    settings: &Settings,
+    server_url: &str,
+    probe: &Probe,
+    discovered: &Discovered,
+    described: bool,
+) -> Vec<&'static str> {
     let mut seen = of_issuer(discovered);
+    if !described {
+        seen.push("no_resource_metadata");
+    }
     seen.extend(of_resource(settings, server_url, probe, discovered));
     if is_at_path_only(settings, server_url).await {
         seen.push("metadata_at_path_only");

@@ -137,6 +137,23 @@ fn bodies() -> Vec<Row> {
         lead("a redirect inside", "https://10.0.0.5/doc", "ok"),
         lead("a redirect to metadata", "http://169.254.169.254/latest", "ok"),
         lead("a redirect to a file", "file:///etc/passwd", "ok"),
+        // The same path at home holds what would be refused, if the host were passed over.
+        Row {
+            name: "a redirect whose path is at home",
+            edits: vec![
+                Lead(PATH, "https://evil.example.com/trap".into()),
+                Put("/trap", 200, r#"{"resource":"https://evil.example.com","authorization_servers":["{o}"]}"#.into()),
+            ],
+            expects: "ok",
+        },
+        Row {
+            name: "a redirect at home to a trap",
+            edits: vec![
+                Lead(PATH, "/trap".into()),
+                Put("/trap", 200, r#"{"resource":"https://evil.example.com","authorization_servers":["{o}"]}"#.into()),
+            ],
+            expects: "resource_mismatch",
+        },
         lead("a redirect to itself", PATH, "ok"),
         lead("a redirect at home", ROOT, "ok"),
     ]
