@@ -127,12 +127,12 @@ def install(folder):
         sys.exit(f"conformance: Node.js is missing in {folder}; its package needs its install script")
     return argparse.Namespace(
         node=folder / "node_modules/node/bin/node", suite=suite / "dist/index.js", requirements=suite / "requirements",
-        fixture=folder / "fixture.mjs", client=folder / "client.mjs",
+        fixture=folder / "fixture.mjs", modules=folder,
     )
 
 
-def required(tools, leg, revision):
-    """The scenarios of a requirement set, scored ones first. Sign-in is tested elsewhere: scenarios `auth/...` are left out."""
+def required(tools, args, leg, revision):
+    """The scenarios of a requirement set, scored ones first. About sign-in (`auth/...`) only a gateway is tested: the client has none."""
     lists, section = {"server": [], "client": [], "not_scored": []}, None
     for line in (tools.requirements / f"{revision}.yaml").read_text().splitlines():
         if line.rstrip(":") in lists and line.endswith(":"):
@@ -142,7 +142,7 @@ def required(tools, leg, revision):
         elif found := re.match(r"    leg: (\S+)$", line):
             lists[section][-1][1] = found[1]
     wanted = [Wanted(name, True) for name, _ in lists[leg]] + [Wanted(name, False) for name, of in lists["not_scored"] if of == leg]
-    return [want for want in wanted if not want.scenario.startswith("auth/")]
+    return [want for want in wanted if args.gateway or not want.scenario.startswith("auth/")]
 
 
 # What is run
@@ -164,7 +164,7 @@ def client_runs(args):
 def run_one(report, tools, args, leg, run, out):
     revision, era = run
     label = " ".join(filter(None, [leg, revision, era]))
-    wanted = [want for want in required(tools, leg, revision) if not args.scenarios or want.scenario in args.scenarios]
+    wanted = [want for want in required(tools, args, leg, revision) if not args.scenarios or want.scenario in args.scenarios]
     if not wanted:
         return
     work = out / label.replace(" ", "-")
@@ -218,9 +218,9 @@ def run_client_leg(tools, args, revision, wanted, work):
     """One scenario after the other: side by side they would miss the times that some of them measure."""
     extra = {}
     for want in wanted:
-        command = [sys.executable, HERE / "driver.py", "--node", tools.node, "--client", tools.client]
+        command = [sys.executable, HERE / "driver.py", "--node", tools.node, "--modules", tools.modules]
         if args.gateway:
-            command += ["--gateway", args.gateway, "--log", work / f"{want.scenario}.gateway.log"]
+            command += ["--gateway", args.gateway, "--log", work / f"{want.scenario.replace('/', '-')}.gateway.log"]
         line = " ".join(shlex.quote(str(part)) for part in command)
         env = {"CONFORMANCE_CLIENT_ERA": args.client_era} if args.client_era else {}
         code = suite(
@@ -262,10 +262,10 @@ def end_group(child):
 
 
 def collect(results, leg, extra):
-    """scenario -> its checks. The folders are called `[server-]SCENARIO-TIMESTAMP`."""
+    """scenario -> its checks. The folders are called `[server-]SCENARIO-TIMESTAMP`; a scenario may have a slash in its name."""
     checks = {}
-    for file in sorted(results.glob("*/checks.json")):
-        name = STAMP.sub("", file.parent.name)
+    for file in sorted(results.glob("**/checks.json")):
+        name = STAMP.sub("", str(file.parent.relative_to(results)))
         scenario = name.removeprefix("server-") if leg == "server" else name
         checks[scenario] = [Check(c["id"], c["status"], text_of(c)) for c in json.loads(file.read_text())]
     for scenario, why in extra.items():
