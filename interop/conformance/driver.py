@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The client that the conformance suite tests: the official client SDK, through a gateway or without one.
 
-    driver.py --node NODE --modules FOLDER [--gateway PROGRAM] [--log FILE] URL
+    driver.py --node NODE --modules FOLDER [--gateway PROGRAM] [--log FILE] [--end FILE] URL
 
 The suite starts it once for each scenario, with the URL of the scenario's server as last argument. With --gateway it starts
 `bailiwick serve` in front of that server and sends the client there; the gateway has ended when the driver ends. In a scenario about
@@ -51,12 +51,16 @@ def main():
     parser.add_argument("--modules", required=True, type=pathlib.Path, help="the folder of client.mjs and connect.mjs")
     parser.add_argument("--gateway", type=os.path.abspath)
     parser.add_argument("--log", help="where the gateway's log is kept")
+    parser.add_argument("--end", type=pathlib.Path, help="where it is kept how this ended: some scenarios let the suite pass over that")
     parser.add_argument("url")
     args = parser.parse_args()
     # The way out leads through the context managers, so that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        sys.exit(run_through(args) if args.gateway else run_client(args, "client.mjs", args.url))
+        code = run_through(args) if args.gateway else run_client(args, "client.mjs", args.url)
+        if args.end:
+            args.end.write_text(str(code))
+        sys.exit(code)
     except (AssertionError, OSError) as error:
         sys.exit(f"driver: {error}")
     except subprocess.TimeoutExpired:

@@ -218,9 +218,10 @@ def run_client_leg(tools, args, revision, wanted, work):
     """One scenario after the other: side by side they would miss the times that some of them measure."""
     extra = {}
     for want in wanted:
-        command = [sys.executable, HERE / "driver.py", "--node", tools.node, "--modules", tools.modules]
+        name = want.scenario.replace("/", "-")
+        command = [sys.executable, HERE / "driver.py", "--node", tools.node, "--modules", tools.modules, "--end", work / f"{name}.end"]
         if args.gateway:
-            command += ["--gateway", args.gateway, "--log", work / f"{want.scenario.replace('/', '-')}.gateway.log"]
+            command += ["--gateway", args.gateway, "--log", work / f"{name}.gateway.log"]
         line = " ".join(shlex.quote(str(part)) for part in command)
         env = {"CONFORMANCE_CLIENT_ERA": args.client_era} if args.client_era else {}
         code = suite(
@@ -229,7 +230,14 @@ def run_client_leg(tools, args, revision, wanted, work):
         )
         if code != 0:
             extra[want.scenario] = f"the suite ended with {code}"
+        elif not ended_well(work / f"{name}.end"):
+            extra[want.scenario] = "the driver failed"
     return extra
+
+
+def ended_well(end):
+    """Where a client may refuse, the suite does not ask how its command ended; ours fails when it is refused for another reason."""
+    return end.exists() and end.read_text() == "0"
 
 
 def suite(tools, arguments, work, seconds, env={}):
