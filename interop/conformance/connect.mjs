@@ -5,7 +5,7 @@
 // The administrator registers URL through the management API; the person begins an authorization, opens what the gateway gives him as a
 // browser would, and hands back what came; the agent then calls the server's tool through the gateway with the official client SDK, and
 // opens the links that it is given. Nothing here knows OAuth: which server is asked for what is the gateway's part.
-// CONFORMANCE_KEY: the key of the administrator's agent. The suite's variables: see client.mjs.
+// CONFORMANCE_KEY: the key of the administrator's agent. CONFORMANCE_CLIENT_ERA and the suite's variables: see client.mjs.
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 import { Client, ProtocolErrorCode, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
@@ -20,7 +20,8 @@ const LINKS_MAX = 4;
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { gateway: { type: "string" } } });
 const scenario = process.env.MCP_CONFORMANCE_SCENARIO;
-const modern = (process.env.MCP_CONFORMANCE_PROTOCOL_VERSION ?? MODERN) === MODERN;
+const revision = process.env.MCP_CONFORMANCE_PROTOCOL_VERSION ?? MODERN;
+const era = process.env.CONFORMANCE_CLIENT_ERA ?? (revision === MODERN ? "modern" : "legacy");
 const context = JSON.parse(process.env.MCP_CONFORMANCE_CONTEXT ?? "{}");
 const authorization = { authorization: `Bearer ${process.env.CONFORMANCE_KEY}` };
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -58,7 +59,7 @@ async function api(method, path, body) {
 function registration() {
   const { client_id, client_secret, issuer } = context;
   const plain = { server_url: positionals[0], display_name: SERVER };
-  if (!client_id) return plain;
+  if (!client_id || !issuer) return plain;
   const endpoints = { oauth_issuer_url: issuer, authorization_endpoint: `${issuer}/authorize`, token_endpoint: `${issuer}/token` };
   return { ...plain, registration_mode: "manual", client_id, client_secret, ...endpoints };
 }
@@ -154,7 +155,7 @@ async function callTool(id) {
     assert.ok(links.push(link) <= LINKS_MAX, "links without end");
     await open(id, link);
   };
-  const versionNegotiation = { mode: modern ? { pin: MODERN } : "legacy" };
+  const versionNegotiation = { mode: era === "modern" ? { pin: MODERN } : "legacy" };
   const client = new Client({ name: "bailiwick-conformance", version: "1.0.0" }, { capabilities: { elicitation: { url: {} } }, versionNegotiation });
   client.setRequestHandler("elicitation/create", async ({ params }) => {
     await opened(params.url);
