@@ -106,13 +106,16 @@ CREATE TABLE server_clients (
     PRIMARY KEY (server_id, issuer)
 );
 
--- One row per organisation, server and holder; the holder '' is the organisation itself. version: of the tokens.
+-- One row per organisation, server and holder; the holder '' is the organisation itself. version: of the tokens. resource NULL: the
+-- server's own address.
 CREATE TABLE connections (
     tenant_id TEXT NOT NULL REFERENCES organisations (org_id),
     server_id TEXT NOT NULL REFERENCES mcp_servers (server_id),
     holder TEXT NOT NULL,
     token_status TEXT NOT NULL,
     issuer TEXT NOT NULL,
+    resource TEXT,
+    grant_kind TEXT NOT NULL,
     scopes TEXT NOT NULL,
     expires_at BIGINT,
     version BIGINT NOT NULL,

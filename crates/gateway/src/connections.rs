@@ -9,11 +9,13 @@
 //! | `connections/rest.rs` | pauses after refreshes that failed |
 //! | `connections/set_up.rs` | from a registration to a server that can be called |
 //! | `connections/flow.rs` | from a person's wish to connect to a stored token |
+//! | `connections/client_credentials.rs` | connections of the organisation that need no person |
 //! | `connections/ticket.rs` | the link that a person gets |
 //! | `connections/listing.rs` | asking a server for its tools, with somebody's connection |
 //! | `connections/diagnosis.rs` | what the doctor found, in words |
 //! | `connections/revoke.rs` | giving tokens back whose connection is gone |
 
+mod client_credentials;
 mod diagnosis;
 mod fault;
 mod flow;
@@ -40,11 +42,11 @@ pub use diagnosis::{Diagnosis, DiagnosisQuirk, DiagnosisStep};
 pub use fault::ConnectFault;
 pub use flow::{Connected, Returned, Started};
 pub(crate) use lending::{Lending, Loan, Need, Unlent};
-pub(crate) use rest::Rests;
+pub(crate) use rest::{Rests, Turns};
 pub(crate) use roster::{OrgServers, Roster};
 pub use ticket::Ticket;
 
-use crate::gateway::{StartFault, oauth_profiles, oauth_settings};
+use crate::gateway::{StartFault, oauth_profiles, oauth_settings, public_fault};
 use crate::mask::Mask;
 use crate::oauth::Settings;
 use crate::oauth::profiles::Profiles;
@@ -64,6 +66,9 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) rests: Rests,
+    pub(crate) turns: Turns,
+    /// Why nobody can be sent to an authorization server from here; `None`: somebody can.
+    pub(crate) unreachable: Option<String>,
     /// Nobody is told apart (`auth: none`, or one agent's token): whoever is here may connect for the organisation.
     pub(crate) is_single: bool,
 }
@@ -104,6 +109,8 @@ impl Connections {
             clock: Arc::clone(clock),
             random: Arc::clone(random),
             rests: Rests::default(),
+            turns: Turns::default(),
+            unreachable: public_fault(config),
             is_single: config.auth == AuthMode::None,
         }))
     }

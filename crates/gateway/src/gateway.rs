@@ -4,7 +4,7 @@ mod background;
 mod start;
 
 pub use start::{LoadedManifest, Setup, StartFault};
-pub(crate) use start::{oauth_profiles, oauth_settings};
+pub(crate) use start::{oauth_profiles, oauth_settings, public_fault};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

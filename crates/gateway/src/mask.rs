@@ -1,7 +1,7 @@
 //! The last filter: no live secret leaves in a result or an error (security reference section 4).
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -35,7 +35,16 @@ impl SecretSink for Mask {
 pub(crate) struct Mask {
     layers: ArcSwap<Vec<Arc<Layer>>>,
     /// Held by whoever changes the layers.
-    forgotten: Lock<BTreeSet<Box<[u8]>>>,
+    tally: Lock<Tally>,
+}
+
+/// Who needs what.
+#[derive(Default)]
+struct Tally {
+    /// How often a value was learned and not forgotten.
+    uses: HashMap<Box<[u8]>, usize>,
+    /// Values that nobody needs and that stand in the layers still.
+    forgotten: BTreeSet<Box<[u8]>>,
 }
 
 /// Some secrets and their forms.
@@ -63,11 +72,13 @@ impl Layer {
 impl Mask {
     /// Adds values; from the next call on they are masked in plain and in their usual encoded forms.
     pub(crate) fn learn<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
-        let mut forgotten = self.forgotten.lock();
+        let mut tally = self.tally.lock();
         let mut layers = Vec::clone(&self.layers.load());
         let mut fresh: Vec<SecretString> = Vec::new();
         for value in values.into_iter().filter(|v| v.len() >= SECRET_BYTES_MIN) {
-            forgotten.remove(&digest_of(value));
+            let digest = digest_of(value);
+            tally.forgotten.remove(&digest);
+            *tally.uses.entry(digest).or_default() += 1;
             // Agents are opened again and again; building the matcher is dear.
             if !layers.iter().any(|layer| layer.has(value)) && !fresh.iter().any(|known| known.expose_secret() == value) {
                 fresh.push(SecretString::from(value));
@@ -83,19 +94,27 @@ impl Mask {
         self.layers.store(Arc::new(layers));
     }
 
-    /// These values are of no use to anybody any more. They are still masked for a while, so that an answer that is on its way is.
+    /// Takes one [`learn`](Self::learn) of each value back. What nobody needs any more is still masked for a while, so that an answer that is on its way is.
     pub(crate) fn forget<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
-        let mut forgotten = self.forgotten.lock();
-        forgotten.extend(values.into_iter().filter(|v| v.len() >= SECRET_BYTES_MIN).map(digest_of));
+        let mut tally = self.tally.lock();
+        for value in values.into_iter().filter(|v| v.len() >= SECRET_BYTES_MIN) {
+            let digest = digest_of(value);
+            let Some(uses) = tally.uses.get_mut(&digest) else { continue };
+            *uses -= 1;
+            if *uses == 0 {
+                tally.uses.remove(&digest);
+                tally.forgotten.insert(digest);
+            }
+        }
         let layers = self.layers.load();
         let all: usize = layers.iter().map(|layer| layer.secrets.len()).sum();
-        if forgotten.len() < FORGOTTEN_MIN || forgotten.len() * 2 < all {
+        if tally.forgotten.len() < FORGOTTEN_MIN || tally.forgotten.len() * 2 < all {
             return;
         }
         let known = layers.iter().flat_map(|layer| &layer.secrets);
-        let kept = known.filter(|secret| !forgotten.contains(&digest_of(secret.expose_secret()))).cloned().collect();
+        let kept = known.filter(|secret| !tally.forgotten.contains(&digest_of(secret.expose_secret()))).cloned().collect();
         self.layers.store(Arc::new(Layer::of(kept).into_iter().collect()));
-        forgotten.clear();
+        tally.forgotten.clear();
     }
 
     /// The JSON without secrets. Only a text that held one is copied.
@@ -229,6 +248,20 @@ mod tests {
         assert_eq!(mask.clean_text(&token(5)), token(5), "forgotten in the end");
         mask.learn([token(5).as_str()]);
         assert_eq!(mask.clean_text(&token(5)), REPLACEMENT);
+    }
+
+    #[test]
+    fn what_two_need_is_not_forgotten_by_one() {
+        let mask = Mask::default();
+        mask.learn(["needed-by-two-of-them"]);
+        mask.learn(["needed-by-two-of-them"]);
+        mask.forget(["needed-by-two-of-them"]);
+        for n in 0..500 {
+            let token = format!("access-token-number-{n}");
+            mask.learn([token.as_str()]);
+            mask.forget([token.as_str()]);
+        }
+        assert_eq!(mask.clean_text("needed-by-two-of-them"), REPLACEMENT);
     }
 
     #[test]

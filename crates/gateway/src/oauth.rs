@@ -39,7 +39,6 @@ mod wire;
 
 #[allow(unused_imports, reason = "read by what registers servers")]
 pub(crate) use address::Address;
-pub(crate) use assertion::ClientKey;
 #[allow(unused_imports, reason = "read by what lends tokens to calls")]
 pub(crate) use fault::{FaultKind, OAuthFault, Step};
 pub(crate) use settings::Settings;

@@ -16,5 +16,6 @@ pub use server::{CLIENT_ID_CHARS_MAX, ClientId, Endpoints, Holder, NewServer};
 pub use tools::{ALLOWED_TOOLS_MAX, AllowedTools, TOOL_NAME_CHARS_MAX, is_tool_name};
 pub use url::{EndpointUrl, SERVER_URL_BYTES_MAX, ServerUrl};
 pub use words::{
-    AuthMethod, CredentialFallback, NewToolsPolicy, RegistrationChoice, RegistrationMode, ServerEra, ServerStatus, TokenHint, TokenStatus,
+    AuthMethod, CredentialFallback, GrantKind, NewToolsPolicy, RegistrationChoice, RegistrationMode, ServerEra, ServerStatus, TokenHint,
+    TokenStatus,
 };

@@ -3,7 +3,7 @@
 
 mod refresh;
 
-use bailiwick_model::registered::{EndpointUrl, Holder, Scopes, TokenStatus};
+use bailiwick_model::registered::{EndpointUrl, GrantKind, Holder, Scopes, TokenStatus};
 use bailiwick_model::{ServerId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::Row;
@@ -23,6 +23,8 @@ pub use refresh::{LeasedRefresh, REFRESH_LEASE_MAX, RefreshFailure, RefreshLease
 
 /// Longest token.
 pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest name of a resource.
+const RESOURCE_BYTES_MAX: usize = 2 * 1024;
 /// Characters kept of the reason of a failure.
 const FAILURE_CHARS_MAX: usize = 500;
 /// How often a use is noted at most, in microseconds.
@@ -41,6 +43,24 @@ pub struct NewTokens {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Where tokens come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Grantor<'a> {
+    /// Who gave them.
+    pub issuer: &'a EndpointUrl,
+    /// What they are for, as the server spells it; `None`: the server's address. At most 2 KiB.
+    pub resource: Option<&'a str>,
+    /// How they were got.
+    pub grant: GrantKind,
+}
+
+/// With the consent of a person, for the server's address.
+impl<'a> From<&'a EndpointUrl> for Grantor<'a> {
+    fn from(issuer: &'a EndpointUrl) -> Self {
+        Self { issuer, resource: None, grant: GrantKind::Code }
+    }
+}
+
 /// What may be shown of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionInfo {
@@ -52,6 +72,10 @@ pub struct ConnectionInfo {
     pub status: TokenStatus,
     /// Who gave them.
     pub issuer: EndpointUrl,
+    /// What they are for, as the server spells it; `None`: the server's address.
+    pub resource: Option<String>,
+    /// How they were got.
+    pub grant: GrantKind,
     /// What was granted.
     pub scopes: Scopes,
     /// Until when the access token is good.
@@ -95,7 +119,7 @@ impl Store {
 
 macro_rules! columns {
     () => {
-        "server_id, holder, token_status, issuer, scopes, expires_at, version, has_refresh, failure, created_at, modified_at, last_used_at, \
+        "server_id, holder, token_status, issuer, resource, grant_kind, scopes, expires_at, version, has_refresh, failure, created_at, modified_at, last_used_at, \
          last_refresh_at"
     };
 }
@@ -110,10 +134,14 @@ impl Connections<'_> {
         tenant: &impl Tenant,
         server: ServerId,
         holder: &Holder,
-        issuer: &EndpointUrl,
+        from: impl Into<Grantor<'_>>,
         tokens: &NewTokens,
     ) -> StoreResult<ConnectionInfo> {
+        let from = from.into();
         check(tokens)?;
+        if from.resource.is_some_and(|resource| resource.len() > RESOURCE_BYTES_MAX) {
+            return Err(StoreError::invalid("the resource is longer than 2 KiB", "the server has to name itself more briefly"));
+        }
         let mut tx = self.0.write(tenant).await?;
         // Held until the end: the organisation goes on seeing the server.
         bump(&mut tx, Topic::Servers).await?;
@@ -121,25 +149,29 @@ impl Connections<'_> {
         // A connection that was deleted and made again has other numbers, so that who still knows the old one changes nothing.
         let first = self.random_number();
         let statement = "INSERT INTO connections (tenant_id, server_id, holder, token_status, issuer, scopes, expires_at, version, \
-                         has_refresh, refresh_epoch, refresh_attempted, created_at, modified_at) \
-                         VALUES ($1, $2, $3, 'valid', $4, $5, $6, $7, $8, $9, 0, $10, $10) \
+                         has_refresh, refresh_epoch, refresh_attempted, created_at, modified_at, resource, grant_kind) \
+                         VALUES ($1, $2, $3, 'valid', $4, $5, $6, $7, $8, $9, 0, $10, $10, $11, $12) \
                          ON CONFLICT (tenant_id, server_id, holder) DO UPDATE SET token_status = 'valid', issuer = excluded.issuer, \
+                         resource = excluded.resource, grant_kind = excluded.grant_kind, \
                          scopes = excluded.scopes, expires_at = excluded.expires_at, version = connections.version + 1, \
                          has_refresh = excluded.has_refresh, failure = NULL, refresh_until = NULL, \
-                         refresh_epoch = connections.refresh_epoch + 1, refresh_attempted = 0, created_at = excluded.created_at, \
+                         refresh_epoch = connections.refresh_epoch + 1, refresh_attempted = 0, created_at = CASE WHEN connections.grant_kind = 'client_credentials' AND excluded.grant_kind = 'client_credentials' \
+                         THEN connections.created_at ELSE excluded.created_at END, \
                          modified_at = excluded.modified_at \
                          RETURNING version";
         let row = sqlx::query(statement)
             .bind(tenant.org().as_str())
             .bind(server.to_string())
             .bind(holder.as_str())
-            .bind(issuer.as_str())
+            .bind(from.issuer.as_str())
             .bind(tokens.scopes.joined())
             .bind(tokens.expires_at.map(Timestamp::as_micros))
             .bind(first)
             .bind(i64::from(tokens.refresh.is_some()))
             .bind(first)
             .bind(self.0.now().as_micros())
+            .bind(from.resource)
+            .bind(from.grant.as_str())
             .fetch_one(tx.connection())
             .await?;
         let spot = |kind| Spot { org: tenant.org(), server, kind, holder: holder.as_str() };
@@ -303,6 +335,8 @@ fn read(row: &AnyRow) -> StoreResult<ConnectionInfo> {
         holder: text(row, "holder", Holder::parse)?,
         status: text(row, "token_status", TokenStatus::parse)?,
         issuer: EndpointUrl::stored(&row.try_get::<String, _>("issuer")?),
+        resource: row.try_get("resource")?,
+        grant: text(row, "grant_kind", GrantKind::parse)?,
         scopes: scopes(row)?,
         expires_at: time(row, "expires_at")?,
         version: row.try_get("version")?,

@@ -48,7 +48,8 @@ mod wrapped;
 
 pub use agent::{Agent, AgentChange, AgentOwner, Agents};
 pub use connection::{
-    ConnectionInfo, Connections, LeasedRefresh, NewTokens, OpenConnection, REFRESH_LEASE_MAX, RefreshFailure, RefreshLease, TOKEN_BYTES_MAX,
+    ConnectionInfo, Connections, Grantor, LeasedRefresh, NewTokens, OpenConnection, REFRESH_LEASE_MAX, RefreshFailure, RefreshLease,
+    TOKEN_BYTES_MAX,
 };
 pub use database::DatabaseUrl;
 pub use dialect::{Dialect, LOCK_WAIT};

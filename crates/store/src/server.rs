@@ -99,12 +99,13 @@ impl RegisteredServer {
             RegistrationChoice::Manual => (&self.given, &self.found),
             _ => (&self.found, &self.given),
         };
-        Endpoints {
-            issuer: first.issuer.clone().or_else(|| second.issuer.clone()),
-            authorization: first.authorization.clone().or_else(|| second.authorization.clone()),
-            token: first.token.clone().or_else(|| second.token.clone()),
-            revocation: first.revocation.clone().or_else(|| second.revocation.clone()),
+        // Never some of one and some of the other: they may be different issuers.
+        let same = first.issuer.is_some() && first.issuer == second.issuer;
+        let mut endpoints = if first.issuer.is_some() { first.clone() } else { second.clone() };
+        if same && endpoints.revocation.is_none() {
+            endpoints.revocation.clone_from(&second.revocation);
         }
+        endpoints
     }
 }
 

@@ -20,6 +20,8 @@ const CREDENTIAL_BYTES_MAX: usize = 8 << 10;
 const CALLERS_MAX: usize = 10_000;
 /// What the text of every API key begins with; no token of base64url and dots in which a JSON object comes first does.
 const KEY_PREFIX: &str = "bw_";
+/// Names the organisation where registered servers are administered (reference, governance 5.3).
+const ORG_HEADER: &str = "x-roboto-org-id";
 
 /// An authenticated caller with its bailiwick; made only here.
 pub struct Caller {
@@ -122,12 +124,14 @@ fn none_in_query(query: Option<&str>) -> Result<(), HttpFault> {
     ))
 }
 
-/// The management API: an API key or a token of a configured issuer; an operation chooses its organisation by its path.
+/// The management API: an API key or a token of a configured issuer; an operation chooses its organisation by its path, or by a header.
 pub(crate) async fn manager(gateway: &Gateway, headers: &HeaderMap, (path, query): (&str, Option<&str>)) -> Result<Scope, HttpFault> {
     none_in_query(query)?;
     let token = bearer(headers)?;
     let Some(tokens) = gateway.tokens().filter(|_| !token.starts_with(KEY_PREFIX)) else { return by_key(gateway, token).await };
-    let org = path.strip_prefix("/v1/orgs/").and_then(|rest| rest.split('/').next());
+    let named = path.strip_prefix("/v1/orgs/").and_then(|rest| rest.split('/').next());
+    let beside = path.strip_prefix("/v1/mcp/").and_then(|_| headers.get(ORG_HEADER)?.to_str().ok());
+    let org = named.or(beside);
     let pointing = |fault: HttpFault| fault.pointing_to(tokens.resource(), None);
     let caller = match by_token(gateway, tokens, token, (org, None)).await {
         // Whoever names an organisation that is not his hears of it from the operation, which says the same of one that does not exist.

@@ -100,6 +100,11 @@ async fn to_module(module: &dyn ToolModule, name: &str, story: &Story, limit: Du
 }
 
 async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, story: &mut Story) -> Raw {
+    // The views follow the rows a moment later; what is not exposed is not called meanwhile.
+    if story.subject == Subject::Tool && server.lending().is_some_and(|lending| !lending.allows(name)) {
+        let refusal = Refusal::new(Code::PolicyDenied, "the tool is not exposed any more", "look at the list of tools");
+        return Raw::Failed(refusal.with_details(json!({"server": server.name().as_str(), "may_have_run": false})));
+    }
     let mut link = match lent(server, story).await {
         Ok(link) => link,
         Err(raw) => return raw,

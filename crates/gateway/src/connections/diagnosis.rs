@@ -6,6 +6,7 @@ use bailiwick_store::{OrgScope, RegisteredServer};
 use super::{ConnectFault, Connections};
 use crate::oauth::doctor::{self, Examination, Verdict};
 use crate::oauth::identity::{AuthMethod, Mode, Registered, Wanted};
+use crate::oauth::profiles::Profiles;
 
 /// The walk from the server's address to the page that a person would open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Connections {
             may_register,
             open_page: true,
         };
-        Ok(told(doctor::examine(self.oauth(), examination, self.0.random.as_ref()).await))
+        Ok(told(doctor::examine(self.oauth(), examination, self.0.random.as_ref()).await, &self.0.profiles))
     }
 
     /// The client that is known already, with or without its secret.
@@ -98,7 +99,7 @@ impl Connections {
     }
 }
 
-fn told(report: doctor::Report) -> Diagnosis {
+fn told(report: doctor::Report, profiles: &Profiles) -> Diagnosis {
     let verdict = word(report.verdict());
     let step =
         |line: doctor::Line| DiagnosisStep { step: line.step.as_str(), verdict: word(line.verdict), text: line.text, remedy: line.remedy };
@@ -111,7 +112,7 @@ fn told(report: doctor::Report) -> Diagnosis {
     };
     Diagnosis {
         verdict,
-        profile: report.profile,
+        profile: report.profile.map(|id| profiles.named(&id).map_or_else(|| id.clone(), |profile| profile.name.clone())),
         steps: report.lines.into_iter().map(step).collect(),
         quirks: report.quirks.into_iter().map(quirk).collect(),
         left_behind: report.left_behind,

@@ -78,13 +78,15 @@ impl From<StoreError> for ConnectFault {
 impl From<OAuthFault> for ConnectFault {
     fn from(fault: OAuthFault) -> Self {
         let code = match fault.kind {
-            FaultKind::Unreachable { .. } => Code::UpstreamUnreachable,
+            _ if fault.kind.is_passing() => Code::UpstreamUnreachable,
             FaultKind::AddressRefused => Code::EgressDenied,
             FaultKind::BadInput => Code::InvalidArgument,
             FaultKind::Limit => Code::LimitExceeded,
             FaultKind::InvalidGrant | FaultKind::InvalidClient | FaultKind::Refused { .. } => Code::UpstreamAuth,
             FaultKind::RegistrationNeeded => Code::Conflict,
-            FaultKind::BadAnswer
+            FaultKind::Unreachable { .. }
+            | FaultKind::NotNow
+            | FaultKind::BadAnswer
             | FaultKind::MetadataMissing
             | FaultKind::ResourceMismatch
             | FaultKind::IssuerMismatch

@@ -2,9 +2,9 @@
 //! finds; it is used up by the first answer, good or bad, and counts only for who began it: the caller of the API who starts it, or the
 //! browser that agreed on our page.
 
-use bailiwick_model::registered::{EndpointUrl, Holder, RegistrationMode, Scopes, ServerStatus, ServerUrl};
+use bailiwick_model::registered::{EndpointUrl, GrantKind, Holder, RegistrationMode, Scopes, ServerStatus, ServerUrl};
 use bailiwick_model::{Code, OrgId, ServerId, ServerName, Subject, Timestamp};
-use bailiwick_store::{Flow, FlowBearer, NewFlow, OrgScope, RegisteredServer, TakenFlow, Tenant};
+use bailiwick_store::{Flow, FlowBearer, Grantor, NewFlow, OrgScope, RegisteredServer, TakenFlow, Tenant};
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::warn;
@@ -77,6 +77,7 @@ impl Connections {
         server: ServerId,
         scopes: &[String],
     ) -> Result<Started, ConnectFault> {
+        self.check_reachable()?;
         let record = self.store().servers().get(scope, server).await?;
         let name = record.display_name.as_str();
         if record.status != ServerStatus::Active {
@@ -113,7 +114,7 @@ impl Connections {
             server,
             holder,
             acting: &subject(acting)?,
-            issuer: &issuer,
+            issuer: &EndpointUrl::stored(&started.issuer),
             iss_required: started.iss_required,
             redirect_uri: &started.redirect_uri,
             resource: &resource,
@@ -152,6 +153,16 @@ impl Connections {
         }
         Err(ConnectFault::unknown_flow())
     }
+    pub(super) fn check_reachable(&self) -> Result<(), ConnectFault> {
+        match &self.0.unreachable {
+            None => Ok(()),
+            Some(cause) => {
+                let message = format!("people cannot connect at this gateway: {cause}");
+                Err(ConnectFault::new(Code::Conflict, "no_public_url", message, "write `public_url` into the configuration, with https"))
+            }
+        }
+    }
+
     /// Clients and tokens are bound to the issuer that gave them; another one is not believed without an administrator (governance
     /// reference 6.1).
     async fn issuer_changed(&self, record: &RegisteredServer, issuer: &str) -> ConnectFault {
@@ -215,7 +226,8 @@ impl Connections {
         if grant.wider {
             warn!(server = %record.display_name, "more scopes were granted than asked for");
         }
-        self.store().connections().put(&scope, flow.server, &flow.holder, &flow.issuer, &tokens_of(grant)?).await?;
+        let from = Grantor { issuer: &flow.issuer, resource: Some(flow.resource.as_str()), grant: GrantKind::Code };
+        self.store().connections().put(&scope, flow.server, &flow.holder, from, &tokens_of(grant)?).await?;
         let key = (flow.org.clone(), flow.server, flow.holder.clone());
         self.0.rests.succeeded(&key);
         // Whoever connects first brings the list of tools.

@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bailiwick_mcp::Json;
 use bailiwick_mcp::client::{Demand, Upstream};
-use bailiwick_model::registered::{CredentialFallback, Holder, RegistrationMode, ServerStatus};
-use bailiwick_model::{ServerName, Timestamp};
-use bailiwick_store::{OrgScope, RegisteredServer, Scope, StoreErrorKind, Tenant};
+use bailiwick_model::registered::{CredentialFallback, Holder, RegistrationMode, ServerStatus, TokenStatus};
+use bailiwick_model::{ServerId, ServerName, Timestamp};
+use bailiwick_store::{OrgScope, RegisteredServer, Scope, StoreErrorKind, StoreResult, Tenant};
 use data_encoding::HEXLOWER;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::Connections;
 use super::line::{Kind, Line, Token};
@@ -40,8 +41,16 @@ pub(crate) struct Lending {
     pub(super) listed: ArcSwap<Found>,
     /// Definitions of the tools that the allowlist exposes.
     pub(super) exposed: ArcSwap<Vec<Json>>,
-    /// A way was opened: what the server lists besides tools may be asked for.
+    /// What the organisation says of the server.
+    pub(super) context: ArcSwapOption<String>,
+    /// What the server lists besides tools may be asked for.
     pub(super) wanted: Notify,
+    /// A way was opened and has no credential yet.
+    fresh: AtomicBool,
+    /// Held while an offer is made of what is exposed.
+    pub(super) adopting: Lock<()>,
+    /// Who lists the server again; ends with it.
+    pub(super) watcher: Lock<Option<AbortHandle>>,
     /// How often each holder was sent to consent to more scopes, since when.
     step_ups: Lock<HashMap<Holder, (u32, Timestamp)>>,
 }
@@ -108,7 +117,11 @@ impl Lending {
             lines: Lock::default(),
             listed: ArcSwap::default(),
             exposed: ArcSwap::default(),
+            context: ArcSwapOption::default(),
             wanted: Notify::new(),
+            fresh: AtomicBool::new(false),
+            adopting: Lock::default(),
+            watcher: Lock::default(),
             step_ups: Lock::default(),
         }
     }
@@ -131,10 +144,59 @@ impl Lending {
         own.id == record.id && own.server_url == record.server_url && own.era == record.era && own.display_name == record.display_name
     }
 
-    /// The way that was used last.
-    pub(super) fn newest_upstream(&self) -> Option<Upstream> {
+    /// What the organisation says of the server.
+    pub(crate) fn context(&self) -> Option<Arc<String>> {
+        self.context.load_full()
+    }
+
+    /// The way that was used last and whose credential still counts; with it, whether what it shows is everybody's in the organisation.
+    pub(super) fn newest_upstream(&self) -> Option<(Upstream, bool)> {
+        let (generation, now) = (self.generation(), self.connections.now());
         let lines = self.lines.lock();
-        lines.values().max_by_key(|line| line.used()).map(|line| line.upstream().clone())
+        let good = lines.values().filter(|line| line.ready(generation, now).is_some());
+        good.max_by_key(|line| line.used()).map(|line| (line.upstream().clone(), line.is_shared()))
+    }
+
+    /// Whether the allowlist exposes this tool, by the name that the server knows it by.
+    pub(crate) fn allows(&self, tool: &str) -> bool {
+        self.record.load().allowed_tools.as_ref().is_none_or(|allowed| allowed.allows(tool))
+    }
+
+    /// Closes ways whose credential was taken away: nothing goes out with it any more, listings and subscriptions included.
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub(super) async fn close_stale(&self) -> StoreResult<()> {
+        let lines: Vec<(Purse, Arc<Line>)> = self.lines.lock().iter().map(|(purse, line)| (purse.clone(), line.clone())).collect();
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let id = self.record().id;
+        let live = self.live_connections(id).await?;
+        let has_secret = self.connections.store().server_orgs().credential(&self.scope, id).await?.is_some();
+        for (purse, line) in lines {
+            let counts = match &purse {
+                Purse::Connection(holder) => live.get(holder).is_some_and(|made| line.made().is_none_or(|own| own == *made)),
+                Purse::Secret => has_secret,
+                Purse::Nothing => self.record().mode == Some(RegistrationMode::None),
+            };
+            if !counts {
+                self.drop_line(&purse);
+            }
+        }
+        Ok(())
+    }
+
+    async fn live_connections(&self, id: ServerId) -> StoreResult<HashMap<Holder, Timestamp>> {
+        let mut live = HashMap::new();
+        let mut after: Option<Holder> = None;
+        loop {
+            let page = self.connections.store().connections().list(&self.scope, id, after.as_ref()).await?;
+            let Some(last) = page.last() else { return Ok(live) };
+            after = Some(last.holder.clone());
+            let good = page.into_iter().filter(|one| one.status != TokenStatus::RefreshFailed);
+            live.extend(good.map(|one| (one.holder, one.created_at)));
+        }
     }
 
     /// The row as it is now.
@@ -164,10 +226,11 @@ impl Lending {
         if demand.status == 403 && !self.connections.has_other(&self.scope, &record, holder, loan.version).await {
             return Err(self.step_up(scope, &record, holder, demand).await);
         }
+        let generation = self.generation();
         match self.connections.renewed(&self.scope, &record, holder, loan.version).await {
             Refreshed::Token(token) => {
                 let line = self.line(Purse::Connection(holder.clone()), &record, token.made)?;
-                self.lend(&line, holder, token)
+                self.lend(&line, holder, token, generation)
             }
             Refreshed::Dead => {
                 Err(Unlent::SignIn(Box::new(self.need(scope, &record, &[], "the token is refused and cannot be renewed").await)))
@@ -216,7 +279,9 @@ impl Lending {
     /// The first of the credentials that there is; else why there is none.
     async fn own_or_shared(&self, record: &RegisteredServer, caller: Option<&Holder>) -> Result<Result<Link, &'static str>, Unlent> {
         if record.mode == Some(RegistrationMode::None) {
-            return Ok(Ok(self.line(Purse::Nothing, record, None)?.bare(self.generation())));
+            let link = self.line(Purse::Nothing, record, None)?.bare(self.generation());
+            self.wants_listing();
+            return Ok(Ok(link));
         }
         let mut why = "there is no connection";
         if let Some(holder) = caller {
@@ -249,6 +314,8 @@ impl Lending {
 
     async fn of_connection(&self, record: &RegisteredServer, holder: &Holder) -> Result<Result<Link, &'static str>, Unlent> {
         let purse = Purse::Connection(holder.clone());
+        // Before the row is read: what changes meanwhile is read again.
+        let generation = self.generation();
         if let Some(link) = self.ready(&purse) {
             return Ok(Ok(self.with_holder(link, holder)));
         }
@@ -259,7 +326,7 @@ impl Lending {
             }
             Some(Refreshed::Token(token)) => {
                 let line = self.line(purse, record, token.made)?;
-                self.lend(&line, holder, token).map(Ok)
+                self.lend(&line, holder, token, generation).map(Ok)
             }
             Some(Refreshed::Dead) => Ok(Err("the connection's token cannot be renewed")),
             Some(Refreshed::Later(cause)) => Err(Unlent::Later(cause)),
@@ -270,6 +337,7 @@ impl Lending {
         if let Some(link) = self.ready(&Purse::Secret) {
             return Ok(Some(link));
         }
+        let generation = self.generation();
         let store = self.connections.store();
         let credential = store.server_orgs().credential(&self.scope, record.id).await.map_err(later)?;
         let Some(credential) = credential else { return Ok(None) };
@@ -280,11 +348,14 @@ impl Lending {
         };
         let line = self.line(Purse::Secret, record, None)?;
         let token = Token { version: 0, made: None, until: None, value };
-        line.send(token, self.generation(), &self.connections.0.mask).map(Some).map_err(|fault| Unlent::Later(fault.to_string()))
+        let link = line.send(token, generation, &self.connections.0.mask).map_err(|fault| Unlent::Later(fault.to_string()))?;
+        self.wants_listing();
+        Ok(Some(link))
     }
 
-    fn lend(&self, line: &Line, holder: &Holder, token: Token) -> Result<Link, Unlent> {
-        let link = line.send(token, self.generation(), &self.connections.0.mask).map_err(|fault| Unlent::Later(fault.to_string()))?;
+    fn lend(&self, line: &Line, holder: &Holder, token: Token, generation: i64) -> Result<Link, Unlent> {
+        let link = line.send(token, generation, &self.connections.0.mask).map_err(|fault| Unlent::Later(fault.to_string()))?;
+        self.wants_listing();
         Ok(self.with_holder(link, holder))
     }
 
@@ -327,8 +398,15 @@ impl Lending {
         };
         let line = Arc::new(Line::new(made.0, made.1, kind));
         lines.insert(purse, line.clone());
-        self.wanted.notify_one();
+        self.fresh.store(true, Ordering::Relaxed);
         Ok(line)
+    }
+
+    /// A way was opened, and has its credential by now: what the server lists besides tools may be asked for.
+    fn wants_listing(&self) {
+        if self.fresh.swap(false, Ordering::Relaxed) {
+            self.wanted.notify_one();
+        }
     }
 
     fn drop_line(&self, purse: &Purse) {
@@ -345,6 +423,9 @@ impl Lending {
 
     /// Closes every way.
     pub(crate) async fn close(&self) {
+        if let Some(watcher) = self.watcher.lock().take() {
+            watcher.abort();
+        }
         let lines: Vec<Arc<Line>> = self.lines.lock().drain().map(|(_, line)| line).collect();
         for line in lines {
             line.close(&self.connections.0.mask).await;

@@ -159,13 +159,12 @@ impl Lending {
                 () = server.found_stale() => {}
                 () = self.wanted.notified() => {}
             }
-            if let Some(upstream) = self.newest_upstream() {
+            if let Some((upstream, shared)) = self.newest_upstream() {
                 let record = self.record();
                 match self.connections().keep_list(self.scope(), &record, &upstream).await {
                     Ok((found, _)) => {
-                        self.listed.store(Arc::new(Found { tools: Vec::new(), ..found }));
-                        let offer = Found { tools: self.exposed.load().to_vec(), ..Found::clone(&self.listed.load()) };
-                        if server.adopt(&offer.masked(mask)) {
+                        self.listed.store(Arc::new(fit_for_all(found, shared)));
+                        if self.offer(server, mask) {
                             changes.bump();
                         }
                     }
@@ -175,6 +174,22 @@ impl Lending {
             tokio::time::sleep(RELIST_PAUSE_MIN).await;
         }
     }
+}
+
+impl Lending {
+    /// Offers what is exposed now; `true` when that is another offer than before.
+    pub(super) fn offer(&self, server: &Arc<Server>, mask: &Mask) -> bool {
+        let _one_at_a_time = self.adopting.lock();
+        let offer = Found { tools: self.exposed.load().to_vec(), ..Found::clone(&self.listed.load()) };
+        server.adopt(&offer.masked(mask))
+    }
+}
+
+/// Tools stand in rows. Prompts and resources of a person are his alone: their names may be what he has there. Only those that the
+/// organisation's own credential shows are everybody's.
+fn fit_for_all(found: Found, shared: bool) -> Found {
+    let found = Found { tools: Vec::new(), ..found };
+    if shared { found } else { Found { prompts: Vec::new(), resources: Vec::new(), templates: Vec::new(), ..found } }
 }
 
 pub(super) fn unfit(unfit: crate::servers::Unfit) -> ConnectFault {

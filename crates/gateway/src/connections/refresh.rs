@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bailiwick_model::registered::{EndpointUrl, Holder, Scopes, TokenStatus};
+use bailiwick_model::registered::{EndpointUrl, GrantKind, Holder, Scopes, TokenStatus};
 use bailiwick_store::{
     LeasedRefresh, NewTokens, OpenConnection, OrgScope, RefreshFailure, RefreshLease, RegisteredServer, StoreError, Tenant,
 };
@@ -22,7 +22,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a call waits for a refresh, its own or another's.
 const WAIT_MAX: Duration = Duration::from_secs(45);
 /// Pause between two looks at a row that another replica refreshes.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Uses of one refresh token: the first, and one more after a lost reply.
 const ATTEMPTS_MAX: i64 = 2;
 
@@ -82,6 +82,18 @@ impl Connections {
         if let Some(left) = self.0.rests.left(&key, Instant::now()) {
             return Refreshed::Later(format!("the last refresh failed; the next is tried in {:.0} s", left.as_secs_f32().ceil()));
         }
+        // One of this process at a time; the others take what it got.
+        let turn = self.0.turns.of(&key);
+        let _turn = match tokio::time::timeout(WAIT_MAX, turn.lock()).await {
+            Ok(turn) => turn,
+            Err(_) => return Refreshed::Later("the token is being refreshed, and that takes long".to_owned()),
+        };
+        if let Ok(Some(open)) = connections.open_access(scope, record.id, holder).await
+            && open.info.version != version
+            && open.info.status != TokenStatus::RefreshFailed
+        {
+            return Refreshed::Token(token_of(open));
+        }
         let until = Instant::now() + WAIT_MAX;
         while Instant::now() < until {
             match connections.lease_refresh(scope, record.id, holder, version, LEASE).await {
@@ -103,6 +115,9 @@ impl Connections {
                     };
                 }
                 Ok(RefreshLease::Impossible) => {
+                    if let Some(refreshed) = self.asked_again(scope, record, holder, version).await {
+                        return refreshed;
+                    }
                     let why = "the token ended, and there is none to refresh it with";
                     let marked = connections.mark(scope, record.id, holder, version, TokenStatus::RefreshFailed, Some(why)).await;
                     return marked.map_or_else(|fault| later(&fault), |_| Refreshed::Dead);
@@ -113,6 +128,23 @@ impl Connections {
             }
         }
         Refreshed::Later("another gateway refreshes the token, and takes long".to_owned())
+    }
+
+    /// What needed no person needs none again; `None` for what did. Two replicas may do it at once: each gets tokens of its own, and both
+    /// are good.
+    async fn asked_again(&self, scope: &OrgScope, record: &RegisteredServer, holder: &Holder, version: i64) -> Option<Refreshed> {
+        let connections = self.store().connections();
+        let info = connections.info(scope, record.id, holder).await.ok().flatten()?;
+        if info.grant != GrantKind::Client || info.version != version {
+            return None;
+        }
+        if let Err(failed) = self.again_as_client(scope, record, &info).await {
+            let fault = ConnectFault::from(failed);
+            self.0.rests.failed((scope.org().clone(), record.id, holder.clone()), Instant::now());
+            return Some(Refreshed::Later(fault.to_string()));
+        }
+        let open = connections.open_access(scope, record.id, holder).await.ok().flatten()?;
+        Some(Refreshed::Token(token_of(open)))
     }
 
     /// One use of the refresh token; `None` when it has to be decided anew.
@@ -155,7 +187,7 @@ impl Connections {
         let desk =
             Desk { settings: self.oauth(), token_endpoint: &endpoint, client: &client, now: self.now(), random: self.0.random.as_ref() };
         let granted: Vec<String> = lease.info.scopes.iter().map(str::to_owned).collect();
-        let resource = record.server_url.as_str().to_owned();
+        let resource = lease.info.resource.clone().unwrap_or_else(|| record.server_url.as_str().to_owned());
         let refresh = Refresh { refresh_token: &lease.refresh, resource: &resource, scopes: &granted };
         token::refresh(desk, refresh).await.map_err(Failed::OAuth)
     }
@@ -168,6 +200,10 @@ impl Connections {
         issuer: &EndpointUrl,
     ) -> Result<(Client, crate::oauth::Address), Failed> {
         let other = |cause: String| Failed::Other(cause);
+        // What one issuer gave is for no other's eyes, whoever the server names by now.
+        if record.endpoints().issuer.as_ref() != Some(issuer) {
+            return Err(other("the server names another issuer by now than the one that gave this".to_owned()));
+        }
         let kept = self.store().server_clients().get(scope, record.id, issuer).await.map_err(|fault| other(fault.to_string()))?;
         let kept = kept.ok_or_else(|| other("no client is known at the issuer of the token".to_owned()))?;
         let client = self.client_of(record, kept).map_err(|fault| other(fault.to_string()))?;

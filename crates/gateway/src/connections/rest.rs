@@ -1,6 +1,8 @@
-//! Pauses after refreshes that did not come about, so that a provider that is down is not asked with every call.
+//! Whose turn it is to refresh, and pauses after refreshes that did not come about, so that a provider that is down is not asked with every
+//! call.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_model::registered::Holder;
@@ -46,6 +48,21 @@ impl Rests {
 
     pub(super) fn succeeded(&self, key: &Key) {
         self.0.lock().remove(key);
+    }
+}
+
+/// Whose turn it is to refresh, in this process.
+#[derive(Default)]
+pub(crate) struct Turns(Lock<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Turns {
+    /// The turn of one connection; everybody who asks at the same time gets the same.
+    pub(super) fn of(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock();
+        if turns.len() >= KEPT_MAX {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        turns.entry(key.clone()).or_default().clone()
     }
 }
 

@@ -13,20 +13,19 @@ use bailiwick_model::config::Limits;
 use bailiwick_model::name::folded;
 use bailiwick_model::{OrgId, ServerId};
 use bailiwick_store::{OrgScope, RegisteredServer, StoreResult, Topic};
-use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::{Connections, Lending};
 use crate::changes::Changes;
 use crate::lock::Lock;
 use crate::mask::Mask;
-use crate::servers::{Found, Reach, Server, Settings};
+use crate::servers::{Reach, Server, Settings};
 
 /// How often the rows are compared: what is taken away from somebody is gone within a second (security reference section 9).
 const COMPARE_EVERY: Duration = Duration::from_millis(400);
 /// Limit for opening and listing.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(15);
-/// Organisations held at once; another one then has to wait until the process starts again.
+/// Organisations held at once; another one crowds one of them out.
 const ORGS_MAX: usize = 10_000;
 
 /// The servers of one organisation at this moment.
@@ -42,8 +41,16 @@ pub(crate) struct Roster {
     changes: Arc<Changes>,
     mask: Arc<Mask>,
     generation: Arc<AtomicI64>,
-    orgs: Lock<HashMap<OrgId, OrgServers>>,
-    watchers: Lock<JoinSet<()>>,
+    orgs: Lock<HashMap<OrgId, Arc<Town>>>,
+    /// Held while an organisation is read for the first time.
+    first: tokio::sync::Mutex<()>,
+}
+
+/// One organisation.
+struct Town {
+    servers: OrgServers,
+    /// The generation of the rows that they were read in.
+    loaded: AtomicI64,
 }
 
 impl Roster {
@@ -57,7 +64,17 @@ impl Roster {
         let configured = configured.iter().map(|server| folded(server.name().as_str())).collect();
         let (limits, changes, mask) = (limits.clone(), changes.clone(), mask.clone());
         let generation = Arc::new(AtomicI64::new(-1));
-        Self { connections, configured, limits, name_max, changes, mask, generation, orgs: Lock::default(), watchers: Lock::default() }
+        Self {
+            connections,
+            configured,
+            limits,
+            name_max,
+            changes,
+            mask,
+            generation,
+            orgs: Lock::default(),
+            first: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn connections(&self) -> &Connections {
@@ -69,22 +86,30 @@ impl Roster {
     /// # Errors
     /// When the database cannot be read.
     pub(crate) async fn of(&self, org: &OrgId) -> StoreResult<OrgServers> {
+        // Two agents that come at once read them once.
+        let _one_at_a_time = self.first.lock().await;
         if let Some(known) = self.orgs.lock().get(org) {
-            return Ok(known.clone());
+            return Ok(known.servers.clone());
         }
-        let servers: OrgServers = Arc::default();
-        self.load(org, &servers).await?;
-        let mut orgs = self.orgs.lock();
-        if orgs.len() >= ORGS_MAX {
-            return Ok(servers);
+        let town = Arc::new(Town { servers: OrgServers::default(), loaded: AtomicI64::new(self.generation.load(Ordering::Acquire)) });
+        self.load(org, &town.servers).await?;
+        let crowded_out = {
+            let mut orgs = self.orgs.lock();
+            let other = if orgs.len() >= ORGS_MAX { orgs.keys().next().cloned() } else { None };
+            let crowded_out = other.and_then(|other| orgs.remove(&other));
+            orgs.insert(org.clone(), town.clone());
+            crowded_out
+        };
+        for server in crowded_out.iter().flat_map(|town| town.servers.load().to_vec()) {
+            server.close().await;
         }
-        Ok(orgs.entry(org.clone()).or_insert(servers).clone())
+        Ok(town.servers.clone())
     }
 
     /// Every registered server of organisations that were here.
     pub(crate) fn all(&self) -> Vec<Arc<Server>> {
-        let orgs: Vec<OrgServers> = self.orgs.lock().values().cloned().collect();
-        orgs.iter().flat_map(|servers| servers.load().to_vec()).collect()
+        let towns: Vec<Arc<Town>> = self.orgs.lock().values().cloned().collect();
+        towns.iter().flat_map(|town| town.servers.load().to_vec()).collect()
     }
 
     /// Compares with the rows until the task is ended.
@@ -109,50 +134,58 @@ impl Roster {
         let now = self.connections.store().generations(&platform).await?;
         // Either may change what is lent.
         let seen = now.of(Topic::Servers).wrapping_add(now.of(Topic::Secrets));
-        if self.generation.load(Ordering::Acquire) == seen {
-            return Ok(());
-        }
-        let known: Vec<(OrgId, OrgServers)> = self.orgs.lock().iter().map(|(org, servers)| (org.clone(), servers.clone())).collect();
-        for (org, servers) in known {
-            self.load(&org, &servers).await?;
-        }
-        // Last: whoever asks for a token meanwhile reads its row.
+        // First: from now on, whoever lends a token reads its row again.
         self.generation.store(seen, Ordering::Release);
+        let known: Vec<(OrgId, Arc<Town>)> = self.orgs.lock().iter().map(|(org, town)| (org.clone(), town.clone())).collect();
+        for (org, town) in known.into_iter().filter(|(_, town)| town.loaded.load(Ordering::Acquire) != seen) {
+            // What is broken in one organisation is no reason to leave another as it was.
+            match self.load(&org, &town.servers).await {
+                Ok(()) => town.loaded.store(seen, Ordering::Release),
+                Err(cause) => warn!(%org, %cause, "the registered servers of an organisation cannot be read"),
+            }
+        }
         Ok(())
     }
 
     /// Reads the servers of one organisation, keeps those that are the same, and tells of what changed.
     async fn load(&self, org: &OrgId, into: &OrgServers) -> StoreResult<()> {
-        let scope = self.connections.within(org)?;
-        let before = into.load_full();
-        let mut after = Vec::new();
         let mut changed = false;
-        for record in self.records(&scope).await? {
-            let known = before.iter().find(|server| server.lending().is_some_and(|lending| lending.is_of(&record)));
-            let server = match known {
-                Some(server) => {
-                    if let Some(lending) = server.lending() {
-                        lending.set_record(record.clone());
-                    }
-                    server.clone()
-                }
-                None => {
-                    changed = true;
-                    self.server(&scope, org, record.clone())
-                }
-            };
-            changed |= self.offer(&scope, &server, &record).await?;
-            after.push(server);
-        }
-        let gone: Vec<Arc<Server>> = before.iter().filter(|old| !after.iter().any(|server| Arc::ptr_eq(server, old))).cloned().collect();
-        changed |= !gone.is_empty();
-        into.store(Arc::new(after));
-        for server in gone {
-            tokio::spawn(async move { server.close().await });
-        }
+        let loaded = self.load_noting(org, into, &mut changed).await;
         if changed {
             self.changes.bump();
         }
+        loaded
+    }
+
+    async fn load_noting(&self, org: &OrgId, into: &OrgServers, changed: &mut bool) -> StoreResult<()> {
+        let scope = self.connections.within(org)?;
+        let before = into.load_full();
+        let records = self.records(&scope).await?;
+        // What was taken away goes before anything else is looked at.
+        for server in before.iter() {
+            let Some(lending) = server.lending() else { continue };
+            match records.iter().find(|record| lending.is_of(record)) {
+                Some(record) => lending.set_record(record.clone()),
+                None => server.close().await,
+            }
+            lending.close_stale().await?;
+        }
+        let contexts = self.contexts(&scope).await?;
+        let mut after = Vec::new();
+        for record in records {
+            let known = before.iter().find(|server| server.lending().is_some_and(|lending| lending.is_of(&record)));
+            let server = known.cloned().unwrap_or_else(|| {
+                *changed = true;
+                self.server(&scope, org, record.clone())
+            });
+            after.push(server.clone());
+            if let Some(lending) = server.lending() {
+                lending.context.store(contexts.get(&record.id).cloned().map(Arc::new));
+                *changed |= self.offer(&scope, &server, lending, &record).await?;
+            }
+        }
+        *changed |= before.len() != after.len();
+        into.store(Arc::new(after));
         Ok(())
     }
 
@@ -176,6 +209,17 @@ impl Roster {
         Ok(all)
     }
 
+    async fn contexts(&self, scope: &OrgScope) -> StoreResult<HashMap<ServerId, String>> {
+        let mut all = HashMap::new();
+        let mut after = None;
+        loop {
+            let page = self.connections.store().server_orgs().contexts(scope, after).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = Some(last.server);
+            all.extend(page.into_iter().map(|one| (one.server, one.context.as_str().to_owned())));
+        }
+    }
+
     fn server(&self, scope: &OrgScope, org: &OrgId, record: RegisteredServer) -> Arc<Server> {
         let settings = Settings {
             name: record.display_name.clone(),
@@ -190,30 +234,23 @@ impl Roster {
             lends: true,
         };
         let lending = Arc::new(Lending::new(self.connections.clone(), scope.clone(), record, self.generation.clone()));
-        let server = Server::new(settings, Reach::Lent(lending), &self.limits);
-        let mut watchers = self.watchers.lock();
-        while watchers.try_join_next().is_some() {}
-        watchers.spawn(server.clone().watch(self.changes.clone(), self.mask.clone()));
+        let server = Server::new(settings, Reach::Lent(lending.clone()), &self.limits);
+        let watcher = tokio::spawn(server.clone().watch(self.changes.clone(), self.mask.clone()));
+        *lending.watcher.lock() = Some(watcher.abort_handle());
         server
     }
 
     /// Offers what the rows say that the server has and the allowlist exposes; `true` when that is another offer than before.
-    async fn offer(&self, scope: &OrgScope, server: &Arc<Server>, record: &RegisteredServer) -> StoreResult<bool> {
+    async fn offer(&self, scope: &OrgScope, server: &Arc<Server>, lending: &Lending, record: &RegisteredServer) -> StoreResult<bool> {
         let known = self.connections.store().servers().tools(scope, record.id).await?;
-        let allows = |name: &str| record.allowed_tools.as_ref().is_none_or(|allowed| allowed.allows(name));
-        let exposed = known.into_iter().filter(|tool| tool.present && allows(&tool.name));
+        let exposed = known.into_iter().filter(|tool| tool.present && lending.allows(&tool.name));
         let definitions: Vec<Json> = exposed.filter_map(|tool| Json::check(tool.definition.into(), &JsonLimits::RESULT).ok()).collect();
-        let Some(lending) = server.lending() else { return Ok(false) };
-        lending.exposed.store(Arc::new(definitions.clone()));
-        let listed = Found::clone(&lending.listed.load());
-        let found = Found { tools: definitions, ..listed };
-        Ok(server.adopt(&found.masked(&self.mask)))
+        lending.exposed.store(Arc::new(definitions));
+        Ok(lending.offer(server, &self.mask))
     }
 
     /// Closes every way to every registered server.
     pub(crate) async fn close(&self) {
-        let mut watchers = std::mem::take(&mut *self.watchers.lock());
-        watchers.shutdown().await;
         for server in self.all() {
             server.close().await;
         }

@@ -62,6 +62,7 @@ impl Connections {
         holder: &Holder,
         (scopes, asked_by): (&[String], &str),
     ) -> Result<String, ConnectFault> {
+        self.check_reachable()?;
         let ticket = Ticket {
             server: server.to_string(),
             name: name.clone(),

@@ -26,7 +26,7 @@ use crate::asking::Asking;
 use crate::call::authenticate::Callers;
 use crate::call_log::CallLog;
 use crate::changes::Changes;
-use crate::connections::{Connections, Parts as ConnectionParts, Rests, Roster};
+use crate::connections::{Connections, Parts as ConnectionParts, Rests, Roster, Turns};
 use crate::credentials::Sources;
 use crate::house::{House, OwnParts};
 use crate::inflight::Inflight;
@@ -164,6 +164,8 @@ impl Gateway {
             clock: clock.clone(),
             random: random.clone(),
             rests: Rests::default(),
+            turns: Turns::default(),
+            unreachable: public_fault(&config),
             is_single: single_agent.is_some() || config.auth == AuthMode::None,
         });
         let limits = (&config.limits, config.names.max_length);
@@ -300,10 +302,14 @@ fn warn_of_approvals(manifest: &Manifest) {
 /// How the gateway appears to authorization servers.
 pub(crate) fn oauth_settings(config: &Config, egress: &Egress) -> Result<Settings, StartFault> {
     let connections = config.connections.clone().unwrap_or_default();
-    let public = config.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(config.listen.0)));
+    // Where nobody is sent anywhere, the address does not matter.
+    let public = public(config).filter(|_| public_fault(config).is_none()).unwrap_or_else(|| "http://127.0.0.1".to_owned());
     let fault = |message: String| StartFault::new(message, "correct `public_url` or `connections`");
     let mut settings = Settings::new(&public, &connections.client_name, egress.clone()).map_err(fault)?;
     settings = settings.with_private(connections.allow_private);
+    if let Some(hosts) = connections.allow_hosts {
+        settings = settings.only_hosts(hosts);
+    }
     if connections.allow_loopback_http {
         settings = settings.with_loopback_http();
     }
@@ -321,6 +327,19 @@ pub(crate) fn oauth_profiles(config: &Config) -> Result<Profiles, StartFault> {
     let hosts = config.connections.as_ref().map(|connections| connections.profiles.as_slice()).unwrap_or_default();
     let profiles = Profiles::own().and_then(|profiles| profiles.with_hosts(hosts));
     profiles.map_err(|fault| StartFault::new(fault.to_string(), "correct `connections.profiles`"))
+}
+
+/// Where people reach the gateway; `None` for a port that is not known yet.
+fn public(config: &Config) -> Option<String> {
+    let made = || (config.listen.0.port() != 0).then(|| format!("http://{}", reachable(config.listen.0)));
+    config.public_url.clone().or_else(made)
+}
+
+/// Why nobody can be sent to an authorization server from here: it has to send him back, and to an address of this machine or https.
+pub(crate) fn public_fault(config: &Config) -> Option<String> {
+    let Some(public) = public(config) else { return Some("the port of the gateway is not known before it starts".to_owned()) };
+    let probe = Settings::new(&public, "Bailiwick", Egress::new(Arc::new(bailiwick_modules::egress::NoNetwork)));
+    probe.err()
 }
 
 /// Where a browser on this machine finds what listens on `address`.

@@ -7,6 +7,7 @@ use bailiwick_store::{INSTRUCTION_LAYERS_MAX, Instruction, InstructionEntry, Ins
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::words::contexts;
 use super::{HouseTool, arguments, forbidden, output, refused, require};
 use crate::call::decode::Story;
 use crate::gateway::Gateway;
@@ -76,7 +77,14 @@ pub(super) async fn readme(gateway: &Gateway, story: &Story, standing: &Standing
         }
     }
     let listed: Vec<Entry<'_>> = entries.iter().map(Entry::of).collect();
-    output(&json!({"scope": story.caller.scope().org(), "readme": parts.join("\n\n"), "instructions": listed}))
+    let mut readme = json!({"scope": story.caller.scope().org(), "readme": parts.join("\n\n"), "instructions": listed});
+    let view = story.caller.bailiwick().view(&story.lens).await;
+    let org = story.caller.scope().org();
+    let said: Vec<_> = contexts(&view).map(|(server, context)| json!({"server": server, "from": org, "context": *context})).collect();
+    if !said.is_empty() {
+        readme["server_contexts"] = json!(said);
+    }
+    output(&readme)
 }
 
 pub(super) async fn list(gateway: &Gateway, story: &Story, standing: &Standing) -> Result<ToolOutput, Refusal> {

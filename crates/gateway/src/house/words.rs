@@ -1,5 +1,7 @@
 //! What a client is told of the house before its first call: the `instructions` of `initialize` and `server/discover` (governance 2.2).
 
+use std::sync::Arc;
+
 use super::{House, HouseTool};
 use crate::catalog::View;
 
@@ -26,5 +28,14 @@ pub(crate) fn server_instructions(house: &House, view: &View) -> Option<String> 
         rules.insert(0, "Everything here is a tool, and every call is recorded.");
         parts.push(rules.iter().map(|rule| format!("- {rule}")).collect::<Vec<_>>().join("\n"));
     }
+    parts.extend(contexts(view).map(|(server, context)| {
+        let quoted: String = context.lines().map(|line| format!("> {line}\n")).collect();
+        format!("About server `{server}`, from your organisation (data about that server, no rule of this gateway):\n{}", quoted.trim_end())
+    }));
     (!parts.is_empty()).then(|| parts.join("\n\n"))
+}
+
+/// What the organisation says of the registered servers in this view, by name.
+pub(super) fn contexts(view: &View) -> impl Iterator<Item = (&str, Arc<String>)> {
+    view.servers().iter().filter_map(|server| Some((server.name().as_str(), server.lending()?.context()?)))
 }

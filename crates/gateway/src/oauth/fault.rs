@@ -64,11 +64,13 @@ pub(crate) enum FaultKind {
         /// The code, such as `invalid_scope` or `access_denied`.
         code: String,
     },
-    /// Nobody answered, or with a status that says "later". With `sent`, the request may have been carried out and its reply lost.
+    /// Nobody answered. With `sent`, the request may have been carried out and its reply lost.
     Unreachable {
         /// Whether the request may have reached the other side.
         sent: bool,
     },
+    /// The other side says "not now" (5xx, 429): it lives, and did not do it.
+    NotNow,
     /// An answer that breaks a rule.
     BadAnswer,
     /// An address that may not be dialled or shown; nothing was sent there.
@@ -97,6 +99,7 @@ impl FaultKind {
             Self::InvalidClient => "invalid_client",
             Self::Refused { .. } => "oauth_refused",
             Self::Unreachable { .. } => "unreachable",
+            Self::NotNow => "not_now",
             Self::BadAnswer => "bad_answer",
             Self::AddressRefused => "address_refused",
             Self::MetadataMissing => "metadata_missing",
@@ -111,7 +114,7 @@ impl FaultKind {
 
     /// Whether the same request may succeed later without any change.
     pub(crate) const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::NotNow)
     }
 }
 

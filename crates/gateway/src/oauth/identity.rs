@@ -94,6 +94,7 @@ impl Proof {
             (AuthMethod::None, _) => Ok(Self::None),
             (AuthMethod::ClientSecretBasic, Some(secret)) => Ok(Self::Basic(secret)),
             (AuthMethod::ClientSecretPost, Some(secret)) => Ok(Self::Post(secret)),
+            (AuthMethod::PrivateKeyJwt, Some(pem)) => Ok(Self::Key(ClientKey::from_pem(&pem, None)?)),
             _ => {
                 let message = format!("the method `{}` needs a secret or key that is not there", method.as_str());
                 Err(OAuthFault::new(FaultKind::BadInput, Step::Registration, message, "set `client_secret`, or register the client anew"))

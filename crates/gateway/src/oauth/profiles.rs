@@ -133,6 +133,7 @@ impl Profiles {
     }
 
     /// All of them.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Profile> {
         self.profiles.iter()
     }
@@ -140,11 +141,6 @@ impl Profiles {
     /// What a quirk means.
     pub(crate) fn quirk(&self, id: &str) -> Option<&Quirk> {
         self.quirks.iter().find(|quirk| quirk.id == id)
-    }
-
-    /// All quirks.
-    pub(crate) fn quirks(&self) -> impl Iterator<Item = &Quirk> {
-        self.quirks.iter()
     }
 
     fn check(&self) -> Result<(), ProfileFault> {

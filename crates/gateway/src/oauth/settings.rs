@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     client_metadata_url: Option<String>,
     pub(super) egress: Egress,
     allow_private: Vec<Cidr>,
+    /// The only hosts that may be dialled; `None`: any.
+    only_hosts: Option<Vec<String>>,
     loopback_http: bool,
 }
 
@@ -37,7 +39,15 @@ impl Settings {
         }
         let public = format!("{}{}", base.origin(), base.path);
         let client_name = client_name.to_owned();
-        Ok(Self { public, client_name, client_metadata_url: None, egress, allow_private: Vec::new(), loopback_http: false })
+        Ok(Self {
+            public,
+            client_name,
+            client_metadata_url: None,
+            egress,
+            allow_private: Vec::new(),
+            only_hosts: None,
+            loopback_http: false,
+        })
     }
 
     /// The same with a client metadata document at `url` (Client ID Metadata Document): `https` with a path.
@@ -52,6 +62,13 @@ impl Settings {
         }
         self.client_metadata_url = Some(url.to_owned());
         Ok(self)
+    }
+
+    /// The same with nothing to be dialled but these hosts.
+    #[must_use]
+    pub(crate) fn only_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.only_hosts = Some(hosts);
+        self
     }
 
     /// The same with addresses that may be dialled although they are not public.
@@ -103,10 +120,14 @@ impl Settings {
     /// # Errors
     /// The rule that is broken, to be put behind `the address`.
     pub(crate) fn address(&self, text: &str) -> Result<Address, &'static str> {
-        Address::read(text, self.loopback_http, !self.allow_private.is_empty())
+        let address = Address::read(text, self.loopback_http, !self.allow_private.is_empty())?;
+        let is_named = |hosts: &Vec<String>| hosts.iter().any(|host| *host == address.base.host);
+        if self.only_hosts.as_ref().is_some_and(|hosts| !is_named(hosts)) {
+            return Err("is on a host that `connections.allow_hosts` does not name");
+        }
+        Ok(address)
     }
 
-    /// What a connection to `address` may reach.
     /// The rules under which the server at this address is dialled.
     ///
     /// # Errors
@@ -115,6 +136,7 @@ impl Settings {
         self.address(address).map(|address| self.rules(&address))
     }
 
+    /// What a connection to `address` may reach.
     pub(super) fn rules(&self, address: &Address) -> Rules {
         // Plain addresses lead to this machine; that was checked when they were read.
         if address.is_plain() {

@@ -7,8 +7,6 @@ use super::scope;
 
 /// Most step-ups of one connection for one call (security reference 10).
 pub(crate) const ATTEMPTS_MAX: u32 = 3;
-/// Attempts after a 401 to a token that was just refreshed.
-pub(crate) const RETRIES_AFTER_REFRESH_MAX: u32 = 1;
 
 /// The scopes to ask for: those that are granted, and those of the challenge.
 ///

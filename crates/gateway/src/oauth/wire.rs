@@ -94,7 +94,7 @@ pub(super) fn is_later(status: StatusCode) -> bool {
 /// The fault for such a status: the request was received.
 pub(super) fn unavailable(step: Step, place: &str, status: StatusCode) -> OAuthFault {
     let message = format!("{place}: status {}", status.as_u16());
-    OAuthFault::new(FaultKind::Unreachable { sent: true }, step, message, "try again later")
+    OAuthFault::new(FaultKind::NotNow, step, message, "try again later")
 }
 
 /// A form as `application/x-www-form-urlencoded`, in the order in which its fields are given.

@@ -18,6 +18,11 @@ pub(super) static CONNECTIONS: Section = Section {
             "Where our client id metadata document stands. Absent: at `public_url`, below it `/oauth/client-metadata.json`, if that is https.",
         ),
         Key::new(
+            "allow_hosts",
+            Shape::List(&Shape::Format(&formats::HOST)),
+            "The only hosts that registered servers and their authorization servers may be on, each with all of its ports. Absent: any.",
+        ),
+        Key::new(
             "profiles",
             Shape::Entries { names: &formats::HOST, value: &Shape::Filled, empty: true },
             "Further hosts of providers whose habits are known, such as an instance of one's own: the host, and the word of the provider (`github`).",
@@ -46,6 +51,8 @@ pub struct ConnectionsConfig {
     pub client_name: String,
     /// Where our client id metadata document stands; `None`: with us.
     pub client_metadata_url: Option<String>,
+    /// The only hosts that may be dialled, in lower case; `None`: any.
+    pub allow_hosts: Option<Vec<String>>,
     /// Further hosts of known providers: the host in lower case, and the word of the provider.
     pub profiles: Vec<(String, String)>,
     /// Ranges that may be dialled although they are not public.
@@ -59,6 +66,7 @@ impl Default for ConnectionsConfig {
         Self {
             client_name: CLIENT_NAME_DEFAULT.to_owned(),
             client_metadata_url: None,
+            allow_hosts: None,
             profiles: Vec::new(),
             allow_private: Vec::new(),
             allow_loopback_http: false,
@@ -74,6 +82,7 @@ pub(super) fn connections(field: &Field<'_>) -> Option<ConnectionsConfig> {
     let config = ConnectionsConfig {
         client_name: table.read("client_name", client_name).unwrap_or(default.client_name),
         client_metadata_url: table.read("client_metadata_url", filled),
+        allow_hosts: table.read("allow_hosts", |f| f.each(|f| f.filled().map(str::to_ascii_lowercase))),
         profiles: table.read("profiles", profiles).unwrap_or_default(),
         allow_private: table.read("allow_private", |f| f.each(cidr)).unwrap_or_default(),
         allow_loopback_http: table.read("allow_loopback_http", Field::boolean).unwrap_or_default(),

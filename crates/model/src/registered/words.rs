@@ -122,7 +122,7 @@ words!(
 );
 words!(
     /// How we prove at the token endpoint who we are (RFC 7591 section 2).
-    AuthMethod, "method of client authentication", "`none`, `client_secret_basic` or `client_secret_post`",
+    AuthMethod, "method of client authentication", "`none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`",
     {
         /// Not at all: a public client.
         None = "none",
@@ -130,6 +130,8 @@ words!(
         ClientSecretBasic = "client_secret_basic",
         /// The client secret in the body.
         ClientSecretPost = "client_secret_post",
+        /// An assertion, signed with a private key (RFC 7523); the secret is the key, as PEM.
+        PrivateKeyJwt = "private_key_jwt",
     }
 );
 words!(
@@ -142,6 +144,16 @@ words!(
         Legacy = "legacy",
         /// 2026-07-28 and later.
         Modern = "modern",
+    }
+);
+words!(
+    /// How a connection came about (RFC 6749 sections 4.1 and 4.4).
+    GrantKind, "kind of grant", "`authorization_code` or `client_credentials`",
+    {
+        /// A person consented.
+        Code = "authorization_code",
+        /// The client has rights of its own.
+        Client = "client_credentials",
     }
 );
 words!(

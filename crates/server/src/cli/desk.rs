@@ -269,7 +269,7 @@ fn exit(code: Code) -> Exit {
         Code::Conflict | Code::VersionConflict | Code::AlreadyExists | Code::NeedsAuthorization | Code::ServerNotActive | Code::Expired => {
             Exit::Conflict
         }
-        Code::InvalidArgument => Exit::Usage,
+        Code::InvalidArgument | Code::EgressDenied => Exit::Usage,
         Code::Auth | Code::Forbidden => Exit::Denied,
         Code::UpstreamUnreachable | Code::UpstreamTimeout | Code::UpstreamError | Code::UpstreamProtocol | Code::UpstreamAuth => {
             Exit::Unavailable

@@ -28,6 +28,13 @@ impl Answer {
 
     /// The code of a refusal, which must have the shape of one.
     pub(crate) fn code(&self) -> String {
+        if self.header("content-type") == "application/json" {
+            let error = &self.json()["error"];
+            for member in ["error_code", "message", "hint"] {
+                assert!(error[member].is_string(), "{member} in {self:?}");
+            }
+            return error["error_code"].as_str().unwrap().to_owned();
+        }
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
         for member in ["type", "title", "detail", "instance", "hint"] {
@@ -118,7 +125,11 @@ const PEOPLE: [(&str, &str, &str, &str); 6] = [
 impl Town {
     /// `more` is added to the configuration.
     pub(crate) fn new(more: &str) -> Self {
-        let setup = setup(more);
+        Self::of(setup(more))
+    }
+
+    /// The same in the program as it is set up.
+    pub(crate) fn of(setup: AppSetup) -> Self {
         for org in ["acme", "beta", "ops"] {
             done(&setup, &["org", "create", org]);
         }

@@ -29,6 +29,7 @@ fn without_circumstances(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             let mut circumstances = vec!["created_by", "updated_by", "id", "token", "digest", "unresolved_tools"];
+            circumstances.extend(["server_id", "created", "modified", "modified_by"]);
             if members.contains_key("signal") {
                 // The operator at the machine speaks in a name of his own.
                 circumstances.extend(["sub", "source"]);
@@ -102,6 +103,77 @@ fn commands_give_the_same_here_and_there() {
     assert_eq!(talk(&town.app.command(&["user", "list", "--org", "acme"])), "");
     let (here, there) = (town.app.command(&["user", "list", "--org", "acme"]), remote(&town, "org_admin", &["user", "list"]));
     assert_eq!(String::from_utf8(here.stdout), String::from_utf8(there.stdout), "the organisation of the key is meant");
+}
+
+#[test]
+fn servers_are_registered_the_same_here_and_there() {
+    let town = Town::new("connections: {allow_loopback_http: true}\n");
+    let both = |who: &str, args: &[&str]| {
+        let named = |name: &str| -> Vec<String> {
+            args.iter().map(|arg| arg.replace("NEW", name)).chain(["--org", "acme", "-o", "json"].map(str::to_owned)).collect()
+        };
+        let (here, there) = (named("here"), named("there"));
+        let here = town.app.command(&here.iter().map(String::as_str).collect::<Vec<_>>());
+        let there = remote(&town, who, &there.iter().map(String::as_str).collect::<Vec<_>>());
+        (here, there)
+    };
+    let commands: [&[&str]; 17] = [
+        &["server", "add", "NEW", "http://127.0.0.1:1/mcp", "--scope", "read", "--param", "prompt=consent"],
+        &["server", "show", "NEW"],
+        &["server", "update", "NEW", "--no-scopes", "--new-tools", "block"],
+        &["server", "allow", "NEW", "search", "delete"],
+        &["server", "tools", "NEW", "--block", "delete"],
+        &["server", "allow", "NEW", "--none"],
+        &["server", "allow", "NEW", "--unset"],
+        &["server", "context", "NEW", "Ours."],
+        &["server", "context", "NEW"],
+        &["server", "context", "NEW", "--clear"],
+        &["server", "retry", "NEW"],
+        &["server", "connections", "NEW"],
+        &["server", "doctor", "NEW"],
+        &["server", "fallback", "service_only"],
+        &["server", "fallback"],
+        &["server", "show", "new"],
+        &["server", "rm", "NEW", "--yes"],
+    ];
+    for args in commands {
+        let (here, there) = both("org_admin", args);
+        if args.contains(&"new") {
+            assert_eq!((here.status.code(), there.status.code()), (Some(4), Some(4)));
+            continue;
+        }
+        let (here, there) = (without_circumstances(json(&here)).to_string(), without_circumstances(json(&there)).to_string());
+        assert_eq!(here.replace("here", "NEW"), there.replace("there", "NEW"), "{args:?}");
+    }
+    // Mistakes have one exit code and one sentence.
+    for args in [
+        &["server", "add", "a__b", "file:///etc/passwd", "--param", "state=1"][..],
+        &["server", "tools", "absent"],
+        &["server", "add", "NEW", "http://127.0.0.1:1/mcp", "--client-id", "us"],
+    ] {
+        let (here, there) = both("org_admin", args);
+        assert!(matches!(here.status.code(), Some(2 | 4)), "{}", talk(&here));
+        assert_eq!((here.status.code(), talk(&here)), (there.status.code(), talk(&there)), "{args:?}");
+    }
+    // From above: for whom a server is, and every server.
+    json(&town.app.command(&["server", "add", "wall", "http://127.0.0.1:1/mcp", "--platform", "--mode", "auto", "-o", "json"]));
+    for run in [&|args: &[&str]| town.app.command(args) as Output, &|args: &[&str]| remote(&town, "platform_admin", args)]
+        as [&dyn Fn(&[&str]) -> Output; 2]
+    {
+        assert_eq!(json(&run(&["server", "orgs", "wall", "acme", "--yes", "-o", "json"]))["org_ids"], serde_json::json!(["acme"]));
+        assert_eq!(json(&run(&["server", "orgs", "wall", "--everybody", "-o", "json"]))["org_ids"], serde_json::json!([]));
+        assert!(json(&run(&["server", "list", "--all", "-o", "json"])).as_array().unwrap().iter().any(|row| row["display_name"] == "wall"));
+    }
+    // A link is for somebody; at the machine nobody is anybody.
+    let link = |output: Output| {
+        assert!(output.status.success(), "{}", talk(&output));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("/connect/acme/"));
+    };
+    assert_eq!(town.app.command(&["server", "connect", "wall", "--org", "acme"]).status.code(), Some(2));
+    link(town.app.command(&["server", "connect", "wall", "--org", "acme", "--user", "bob"]));
+    link(remote(&town, "himself", &["server", "connect", "wall"]));
+    assert_eq!(remote(&town, "himself", &["server", "connect", "wall", "--user", "mia"]).status.code(), Some(3));
+    assert_eq!(remote(&town, "himself", &["server", "disconnect", "wall"]).status.code(), Some(4));
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod resumption;
 mod rotation;
 mod run_http;
 mod scene;
+mod servers;
 mod services;
 mod shared_rates;
 mod sign_in;

@@ -1,6 +1,6 @@
 //! What goes with a server that an organisation sees no longer, with a member, or with a connection.
 
-use bailiwick_model::registered::{AuthMethod, EndpointUrl, TokenHint};
+use bailiwick_model::registered::{AuthMethod, EndpointUrl, Endpoints, TokenHint};
 use bailiwick_model::{OrgId, ServerId, Subject};
 use sqlx::Row;
 
@@ -41,6 +41,7 @@ pub struct Cascade {
 /// Whom to tell of tokens that are given up.
 pub(crate) struct Revoker {
     server: ServerId,
+    issuer: Option<EndpointUrl>,
     endpoint: Option<EndpointUrl>,
     clients: Vec<ServerClient>,
 }
@@ -48,9 +49,9 @@ pub(crate) struct Revoker {
 impl Revoker {
     /// Reads the clients of a server; the transaction may be bound to another organisation afterwards.
     pub(crate) async fn of(store: &Store, tx: &mut Tx, server: &RegisteredServer) -> StoreResult<Self> {
-        let endpoint = server.endpoints().revocation;
+        let Endpoints { issuer, revocation: endpoint, .. } = server.endpoints();
         let clients = if endpoint.is_some() { client::all(store, tx, server).await? } else { Vec::new() };
-        Ok(Self { server: server.id, endpoint, clients })
+        Ok(Self { server: server.id, issuer, endpoint, clients })
     }
 
     /// Gives up a connection: its tokens are queued for revocation if that is possible. The row itself is the caller's.
@@ -71,7 +72,9 @@ impl Revoker {
                 Err(fault) if matches!(fault.kind(), StoreErrorKind::Sealed | StoreErrorKind::Corrupt) => None,
                 Err(fault) => return Err(fault),
             };
-            let client = self.clients.iter().find(|client| client.info.issuer.as_str() == issuer);
+            // The endpoint is that of the server's present issuer: what another one gave is not for it.
+            let is_its = self.issuer.as_ref().is_some_and(|own| own.as_str() == issuer);
+            let client = self.clients.iter().find(|client| is_its && client.info.issuer.as_str() == issuer);
             let client = client.filter(|client| client.info.auth_method == AuthMethod::None || client.secret.is_some());
             match (&self.endpoint, token, client) {
                 (Some(endpoint), Some(token), Some(client)) => {

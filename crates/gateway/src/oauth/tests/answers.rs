@@ -8,10 +8,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::kit::{CALLBACK, settings};
+use crate::oauth::assertion::ClientKey;
 use crate::oauth::discover::{Capabilities, Discovered, Endpoints, Pkce, Source};
 use crate::oauth::identity::{self, AuthMethod, Choice, Client, Mode, Proof, Registered, Wanted};
 use crate::oauth::token::{self, Desk, Grant, Refresh, TokenKind};
-use crate::oauth::{ClientKey, FaultKind, OAuthFault, Settings};
+use crate::oauth::{FaultKind, OAuthFault, Settings};
 
 /// Stands in answers, and in no message.
 const CANARY: &str = "canary-51ab";
@@ -92,10 +93,10 @@ async fn answers_that_break_a_rule() {
         ("an error in disguise", 400, format!(r#"{{"error":"<{CANARY}>"}}"#), FaultKind::Refused { code: "unreadable".into() }),
         ("an error with 200", 200, r#"{"error":"bad_refresh_token"}"#.into(), FaultKind::InvalidGrant),
         ("an error beside a token", 200, with("error", "invalid_grant".into()), FaultKind::InvalidGrant),
-        ("later, in words", 400, r#"{"error":"temporarily_unavailable"}"#.into(), FaultKind::Unreachable { sent: true }),
-        ("an outage", 503, CANARY.into(), FaultKind::Unreachable { sent: true }),
-        ("an outage that looks like a refusal", 500, r#"{"error":"invalid_grant"}"#.into(), FaultKind::Unreachable { sent: true }),
-        ("too many requests", 429, String::new(), FaultKind::Unreachable { sent: true }),
+        ("later, in words", 400, r#"{"error":"temporarily_unavailable"}"#.into(), FaultKind::NotNow),
+        ("an outage", 503, CANARY.into(), FaultKind::NotNow),
+        ("an outage that looks like a refusal", 500, r#"{"error":"invalid_grant"}"#.into(), FaultKind::NotNow),
+        ("too many requests", 429, String::new(), FaultKind::NotNow),
     ];
     for (name, status, body, kind) in rows {
         let fault = refreshed(status, body, &[]).await.unwrap_err();
@@ -275,7 +276,7 @@ async fn registrations() {
     let fault = registered(400, json!({"error": "invalid_redirect_uri", "error_description": CANARY}).to_string()).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Refused { code: "invalid_redirect_uri".into() });
     assert!(!fault.to_string().contains(CANARY));
-    assert_eq!(registered(503, String::new()).await.unwrap_err().kind, FaultKind::Unreachable { sent: true });
+    assert_eq!(registered(503, String::new()).await.unwrap_err().kind, FaultKind::NotNow);
     let by_hand = Registered { client_id: String::new(), ..super::kit::by_hand() };
     let settings = settings();
     let choice = Choice { wanted: Wanted::Auto, registered: Some(&by_hand), profile: None, server_id: "s" };

@@ -109,7 +109,7 @@ pub(super) fn refusal(step: Step, place: &str, answer: &HttpAnswer) -> OAuthFaul
     } else if known(&CLIENT_WORDS) {
         (FaultKind::InvalidClient, "check `client_id` and `client_secret`, or register the client anew")
     } else if known(&LATER_WORDS) {
-        (FaultKind::Unreachable { sent: true }, "try again later")
+        (FaultKind::NotNow, "try again later")
     } else {
         let remedy =
             if word == "invalid_scope" { "correct `scopes` of the server" } else { "look at what the server's operator says about it" };

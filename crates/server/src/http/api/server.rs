@@ -120,7 +120,7 @@ impl Operation for RegisterServer {
     type Answer = McpServerRecord;
 
     fn example() -> Example {
-        Example { path: json!({}), body: json!({"server_url": "https://mcp.example/mcp", "display_name": "new-1"}) }
+        Example { path: json!({}), body: json!({"server_url": "https://10.0.0.7/mcp", "display_name": "new-1"}) }
     }
 
     fn version(answer: &McpServerRecord) -> Option<i64> {

@@ -70,6 +70,7 @@ pub(crate) async fn fill(world: &World, side: Side) -> Filled {
     let of = |who: &str| client(&world.app, filled.key(who), Era::Modern);
     let (ann, gil, bob, worker) = (of("ann"), of("gil"), of("bob"), of("worker"));
     wait_for_tool(&worker, &format!("{}-desk__tell", side.org)).await;
+    servers(world, side, &mut filled).await;
     texts(&ann, &gil, side, &mut filled).await;
     for who in [&worker, &bob] {
         work(who, side, &mut filled).await;
@@ -138,6 +139,32 @@ async fn keys(above: &mut Above<'_>, side: Side, filled: &mut Filled) {
         assert_eq!(told.status, 201, "{}", told.json());
         filled.note(Kind::Group, format!("kept-{name}"));
     }
+}
+
+/// Servers that nobody can reach: what is kept of them is an organisation's all the same.
+async fn servers(world: &World, side: Side, filled: &mut Filled) {
+    let mut wire = Wire::new(&world.app.base_url());
+    let ann = filled.key("ann").to_owned();
+    let hidden = format!("{}-server", side.mark);
+    for name in ["shelf", "spare-shelf", side.only, &hidden] {
+        let new = json!({"server_url": "http://127.0.0.1:1/mcp", "display_name": name});
+        let made = tell(&mut wire, &ann, "POST", "/v1/mcp/servers", new).await;
+        let id = made["data"]["server_id"].as_str().unwrap().to_owned();
+        let context = json!({"context": format!("{} about {name}", side.mark)});
+        tell(&mut wire, &ann, "PUT", &format!("/v1/mcp/servers/{id}/org-context"), context).await;
+        tell(&mut wire, &ann, "PUT", &format!("/v1/mcp/servers/{id}/org-credential"), json!({"secret_name": "DESK_TOKEN"})).await;
+        let tools = json!({"allowed_tools": {format!("{}-tool", side.mark): true}});
+        tell(&mut wire, &ann, "PUT", &format!("/v1/mcp/servers/{id}/allowed-tools"), tools).await;
+        filled.note(Kind::Server, id);
+    }
+    tell(&mut wire, &ann, "PUT", "/v1/mcp/settings", json!({"org_credential_fallback": "service_only"})).await;
+}
+
+async fn tell(wire: &mut Wire, key: &str, method: &str, path: &str, body: Value) -> Value {
+    let request = wire.request(Some(key)).method(method).uri(path).header("content-type", "application/json");
+    let told = wire.send(request.body(Full::new(Bytes::from(body.to_string()))).unwrap()).await;
+    assert!(told.status < 300, "{method} {path}: {} {}", told.status, told.json());
+    told.json()
 }
 
 /// The names that both organisations give to requests that may be repeated.

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Slug,
     Version,
     Feedback,
+    /// A registered server.
+    Server,
     Cursor,
     Session,
     /// What a modern client gives back with the answer to a question.
@@ -45,6 +47,7 @@ impl Kind {
             (_, "kind") => Self::Doc,
             (_, "slug") | ("instructions", "name") => Self::Slug,
             (_, "version") => Self::Version,
+            (_, "server_id") => Self::Server,
             (_, "feedback_id") | ("feedback", "id") => Self::Feedback,
             _ => panic!("the isolation test has no values for `{{{name}}}` of {path}: name its kind in isolation/pool.rs"),
         }
@@ -52,7 +55,7 @@ impl Kind {
 
     /// Whether values are drawn by the program, so that no two things have the same.
     pub(crate) fn is_drawn(self) -> bool {
-        matches!(self, Self::Key | Self::Event | Self::Run | Self::Feedback | Self::Session | Self::State)
+        matches!(self, Self::Key | Self::Event | Self::Run | Self::Feedback | Self::Server | Self::Session | Self::State)
     }
 
     /// What a member of an answer names, or a parameter of a query; `place` is the path of the operation.
@@ -64,11 +67,12 @@ impl Kind {
             "event_id" => Self::Event,
             "run_id" => Self::Run,
             "slug" => Self::Slug,
+            "server_id" | "source_server_id" => Self::Server,
             "kind" if !place.contains("/events") && !place.contains("/calls") => Self::Doc,
             "name" if place.contains("/secrets") => Self::Secret,
             "id" if place.contains("/keys") => Self::Key,
             "id" if place.contains("/feedback") => Self::Feedback,
-            "cursor" | "next_cursor" => Self::Cursor,
+            "cursor" | "next_cursor" | "next_token" => Self::Cursor,
             "token" => Self::Token,
             _ => return None,
         })

@@ -40,8 +40,7 @@ impl Operation for AdminRegisterServer {
     type Answer = McpServerRecord;
 
     fn example() -> Example {
-        let body =
-            json!({"registration_mode": "auto", "server_url": "https://mcp.example/mcp", "display_name": "new-1", "org_ids": ["acme"]});
+        let body = json!({"registration_mode": "auto", "server_url": "https://10.0.0.7/mcp", "display_name": "new-1", "org_ids": ["acme"]});
         Example { path: json!({}), body }
     }
 
@@ -86,7 +85,7 @@ impl Operation for ListAllServers {
 pub(crate) struct UpdateMcpServerOrgsRequest {
     /// Exactly these; none: everybody.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<schemas::OrgId>>)]
+    #[schema(value_type = Vec<schemas::OrgId>, required = false)]
     pub(crate) org_ids: Vec<OrgId>,
 }
 

@@ -19,7 +19,7 @@ macro_rules! registration {
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
             #[serde(default = $default)]
-            #[schema(value_type = Option<schemas::RegistrationChoice>)]
+            #[schema(value_type = schemas::RegistrationChoice, required = false)]
             pub(crate) registration_mode: RegistrationChoice,
             /// Where it is: https, without user name, password and fragment.
             #[schema(max_length = 2048)]
@@ -52,11 +52,11 @@ macro_rules! registration {
             pub(crate) revocation_endpoint: Option<String>,
             /// Which scopes to ask for; none: what the server says. At most 64.
             #[serde(default)]
-            #[schema(value_type = Option<Vec<String>>)]
+            #[schema(required = false)]
             pub(crate) scopes: Vec<String>,
             /// What to add to authorization requests: at most 16 names, none of which belongs to the flow itself.
             #[serde(default)]
-            #[schema(value_type = Option<BTreeMap<String, String>>)]
+            #[schema(required = false)]
             pub(crate) extra_auth_params: BTreeMap<String, String>,
             /// Tool by tool, whether it is exposed; null: all that it lists when it is first asked.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ registration!(
     AdminRegisterMcpServerRequest, "manual", {
         /// Who is to see it; none: everybody.
         #[serde(default)]
-        #[schema(value_type = Option<Vec<schemas::OrgId>>)]
+        #[schema(value_type = Vec<schemas::OrgId>, required = false)]
         org_ids: Vec<OrgId>
     }
 );

@@ -67,7 +67,7 @@ impl McpServerOrgContextRecord {
 pub(crate) struct SetMcpServerOrgContextRequest {
     /// At most 4,000 characters; the empty text takes back what was said.
     #[serde(default)]
-    #[schema(value_type = Option<String>, max_length = 4_000)]
+    #[schema(required = false, max_length = 4_000)]
     pub(crate) context: String,
 }
 
