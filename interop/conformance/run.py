@@ -127,12 +127,12 @@ def install(folder):
         sys.exit(f"conformance: Node.js is missing in {folder}; its package needs its install script")
     return argparse.Namespace(
         node=folder / "node_modules/node/bin/node", suite=suite / "dist/index.js", requirements=suite / "requirements",
-        fixture=folder / "fixture.mjs", client=folder / "client.mjs",
+        fixture=folder / "fixture.mjs", modules=folder,
     )
 
 
-def required(tools, leg, revision):
-    """The scenarios of a requirement set, scored ones first. Sign-in is tested elsewhere: scenarios `auth/...` are left out."""
+def required(tools, args, leg, revision):
+    """The scenarios of a requirement set, scored ones first. About sign-in (`auth/...`) only a gateway is tested: the client has none."""
     lists, section = {"server": [], "client": [], "not_scored": []}, None
     for line in (tools.requirements / f"{revision}.yaml").read_text().splitlines():
         if line.rstrip(":") in lists and line.endswith(":"):
@@ -142,7 +142,7 @@ def required(tools, leg, revision):
         elif found := re.match(r"    leg: (\S+)$", line):
             lists[section][-1][1] = found[1]
     wanted = [Wanted(name, True) for name, _ in lists[leg]] + [Wanted(name, False) for name, of in lists["not_scored"] if of == leg]
-    return [want for want in wanted if not want.scenario.startswith("auth/")]
+    return [want for want in wanted if args.gateway or not want.scenario.startswith("auth/")]
 
 
 # What is run
@@ -164,7 +164,7 @@ def client_runs(args):
 def run_one(report, tools, args, leg, run, out):
     revision, era = run
     label = " ".join(filter(None, [leg, revision, era]))
-    wanted = [want for want in required(tools, leg, revision) if not args.scenarios or want.scenario in args.scenarios]
+    wanted = [want for want in required(tools, args, leg, revision) if not args.scenarios or want.scenario in args.scenarios]
     if not wanted:
         return
     work = out / label.replace(" ", "-")
@@ -178,7 +178,12 @@ def run_one(report, tools, args, leg, run, out):
             extra = run_client_leg(tools, args, revision, wanted, work)
     except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
         return report.failed(label, str(error))
-    judge(report, leg, label, wanted, collect(work / "results", leg, extra), args.expectations.get(label, {}))
+    judge(report, leg, label, wanted, collect(work / "results", leg, extra), expected(args, leg, revision, label))
+
+
+def expected(args, leg, revision, label):
+    """What is written for a leg and set holds in every era."""
+    return {**args.expectations.get(f"{leg} {revision}", {}), **args.expectations.get(label, {})}
 
 
 @contextlib.contextmanager
@@ -218,9 +223,10 @@ def run_client_leg(tools, args, revision, wanted, work):
     """One scenario after the other: side by side they would miss the times that some of them measure."""
     extra = {}
     for want in wanted:
-        command = [sys.executable, HERE / "driver.py", "--node", tools.node, "--client", tools.client]
+        name = want.scenario.replace("/", "-")
+        command = [sys.executable, HERE / "driver.py", "--node", tools.node, "--modules", tools.modules, "--end", work / f"{name}.end"]
         if args.gateway:
-            command += ["--gateway", args.gateway, "--log", work / f"{want.scenario}.gateway.log"]
+            command += ["--gateway", args.gateway, "--log", work / f"{name}.gateway.log"]
         line = " ".join(shlex.quote(str(part)) for part in command)
         env = {"CONFORMANCE_CLIENT_ERA": args.client_era} if args.client_era else {}
         code = suite(
@@ -229,7 +235,14 @@ def run_client_leg(tools, args, revision, wanted, work):
         )
         if code != 0:
             extra[want.scenario] = f"the suite ended with {code}"
+        elif not ended_well(work / f"{name}.end"):
+            extra[want.scenario] = "the driver failed"
     return extra
+
+
+def ended_well(end):
+    """Where a client may refuse, the suite does not ask how its command ended; ours fails when it is refused for another reason."""
+    return end.exists() and end.read_text() == "0"
 
 
 def suite(tools, arguments, work, seconds, env={}):
@@ -262,10 +275,10 @@ def end_group(child):
 
 
 def collect(results, leg, extra):
-    """scenario -> its checks. The folders are called `[server-]SCENARIO-TIMESTAMP`."""
+    """scenario -> its checks. The folders are called `[server-]SCENARIO-TIMESTAMP`; a scenario may have a slash in its name."""
     checks = {}
-    for file in sorted(results.glob("*/checks.json")):
-        name = STAMP.sub("", file.parent.name)
+    for file in sorted(results.glob("**/checks.json")):
+        name = STAMP.sub("", str(file.parent.relative_to(results)))
         scenario = name.removeprefix("server-") if leg == "server" else name
         checks[scenario] = [Check(c["id"], c["status"], text_of(c)) for c in json.loads(file.read_text())]
     for scenario, why in extra.items():

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_mcp::Json;
-use bailiwick_mcp::client::Upstream;
-use bailiwick_model::Code;
+use bailiwick_mcp::client::{Demand, FaultKind, Upstream, UpstreamFault};
 use bailiwick_model::registered::Holder;
+use bailiwick_model::{Code, ServerName};
 use bailiwick_store::{ListedTool, OrgScope, RegisteredServer, ToolChanges};
 use tracing::warn;
 
@@ -18,10 +18,13 @@ use super::{ConnectFault, Connections};
 use crate::catalog::original_name;
 use crate::changes::Changes;
 use crate::mask::Mask;
+use crate::oauth::challenge;
 use crate::servers::{Found, Server};
 
 /// Limit for opening and listing.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(15);
+/// The reason of a list that was refused with 401.
+const UNAUTHORIZED: &str = "unauthorized";
 /// Pause between two listings, whatever the server announces.
 const RELIST_PAUSE_MIN: Duration = Duration::from_secs(1);
 
@@ -29,7 +32,8 @@ impl Connections {
     /// Asks a server for its tools and keeps them: with the connection of `holder`, else of the organisation, else with its secret.
     ///
     /// # Errors
-    /// `needs_authorization` when there is none of these, `server_not_active`, and whatever keeps the server from answering.
+    /// `needs_authorization` when there is none of these, or the server takes it no longer and it cannot be renewed; `server_not_active`, and
+    /// whatever keeps the server from answering.
     pub async fn list_tools(
         &self,
         scope: &OrgScope,
@@ -39,34 +43,49 @@ impl Connections {
         if record.status != bailiwick_model::registered::ServerStatus::Active {
             return Err(ConnectFault::not_active(record.display_name.as_str()));
         }
-        let line = self.line_for(scope, record, holder).await?;
-        let listed = self.keep_list(scope, record, line.upstream()).await;
+        let (line, lent) = self.line_for(scope, record, holder).await?;
+        let mut listed = self.keep_list(scope, record, line.upstream()).await;
+        if let (Err(fault), Some((holder, version))) = (&listed, lent)
+            && fault.reason == UNAUTHORIZED
+        {
+            listed = match self.renewed(scope, record, holder, version).await {
+                Refreshed::Token(token) => match line.send(token, 0, &self.0.mask) {
+                    Ok(_) => self.keep_list(scope, record, line.upstream()).await,
+                    Err(fault) => Err(fault),
+                },
+                Refreshed::Dead => Err(no_connection(record)),
+                Refreshed::Later(cause) => Err(renewed_later(record, &cause)),
+            };
+        }
         line.close(&self.0.mask).await;
         listed.map(|(_, changes)| changes)
     }
 
-    async fn line_for(&self, scope: &OrgScope, record: &RegisteredServer, holder: Option<&Holder>) -> Result<Line, ConnectFault> {
+    /// A way there; and for one that is a connection, whose, and the version of its tokens.
+    async fn line_for<'h>(
+        &self,
+        scope: &OrgScope,
+        record: &RegisteredServer,
+        holder: Option<&'h Holder>,
+    ) -> Result<(Line, Option<(&'h Holder, i64)>), ConnectFault> {
         let (upstream, authorization) = self.0.workshop.registered(record, self.oauth()).map_err(unfit)?;
         let line = Line::new(upstream, authorization, Kind::Nothing);
         if record.mode == Some(bailiwick_model::registered::RegistrationMode::None) {
-            return Ok(line);
+            return Ok((line, None));
         }
         for holder in holder.into_iter().chain([&Holder::Organisation]) {
             if let Some(Refreshed::Token(token)) = self.current(scope, record, holder).await {
+                let version = token.version;
                 line.send(token, 0, &self.0.mask)?;
-                return Ok(line);
+                return Ok((line, Some((holder, version))));
             }
         }
         let value = match self.store().server_orgs().credential(scope, record.id).await? {
             Some(credential) => self.store().secrets().open(scope, &credential.secret_name).await?,
-            None => {
-                let message = format!("nobody has a connection to server `{}` that could be used", record.display_name);
-                let remedy = "connect first, or set the organisation's credential";
-                return Err(ConnectFault::new(Code::NeedsAuthorization, "needs_authorization", message, remedy));
-            }
+            None => return Err(no_connection(record)),
         };
         line.send(Token { version: 0, made: None, until: None, value }, 0, &self.0.mask)?;
-        Ok(line)
+        Ok((line, None))
     }
 
     /// Asks, and keeps the tools.
@@ -80,15 +99,7 @@ impl Connections {
         let slow =
             || ConnectFault::new(Code::UpstreamTimeout, "timeout", format!("server `{name}` gave no list in time"), "try again later");
         let asked = tokio::time::timeout(LISTING_TIMEOUT, Found::ask(upstream)).await.map_err(|_| slow())?;
-        let (found, _) = asked.map_err(|fault| {
-            let detail = self.0.mask.clean_text(&fault.detail).into_owned();
-            ConnectFault::new(
-                Code::UpstreamUnreachable,
-                "no_list",
-                format!("server `{name}` gave no list: {detail}"),
-                "look at the server, and try again",
-            )
-        })?;
+        let (found, _) = asked.map_err(|fault| self.no_list(name, &fault))?;
         let found = found.masked(&self.0.mask);
         let named: Vec<(Box<str>, &Json)> = found.tools.iter().filter_map(|tool| Some((original_name(tool).ok()?, tool))).collect();
         let mut seen = std::collections::BTreeSet::new();
@@ -103,6 +114,40 @@ impl Connections {
         let changes = self.store().servers().record_tools(scope, record.id, &listed).await?;
         Ok((found, changes))
     }
+
+    fn no_list(&self, name: &ServerName, fault: &UpstreamFault) -> ConnectFault {
+        let detail = self.0.mask.clean_text(&fault.detail);
+        let message = format!("server `{name}` gave no list: {detail}");
+        match &fault.kind {
+            FaultKind::Auth(demand) if demand.status == 401 => {
+                let remedy = "connect again, or set another credential of the organisation";
+                ConnectFault::new(Code::UpstreamAuth, UNAUTHORIZED, message, remedy)
+            }
+            FaultKind::Auth(demand) => {
+                let wanted = wanted(demand).map_or_else(String::new, |scopes| format!(": it wants {}", scopes.join(" ")));
+                let remedy = format!("add the scopes that it wants to `scopes` of the server{wanted}; then connect again");
+                ConnectFault::new(Code::UpstreamAuth, "insufficient_scope", message, remedy)
+            }
+            _ => ConnectFault::new(Code::UpstreamUnreachable, "no_list", message, "look at the server, and try again"),
+        }
+    }
+}
+
+/// Scopes that a server names when it refuses.
+fn wanted(demand: &Demand) -> Option<Vec<String>> {
+    let values: Vec<http::HeaderValue> = demand.challenges.iter().filter_map(|text| http::HeaderValue::from_str(text).ok()).collect();
+    challenge::read(&values).ok()??.scopes
+}
+
+fn no_connection(record: &RegisteredServer) -> ConnectFault {
+    let message = format!("nobody has a connection to server `{}` that could be used", record.display_name);
+    let remedy = "connect first, or set the organisation's credential";
+    ConnectFault::new(Code::NeedsAuthorization, "needs_authorization", message, remedy)
+}
+
+fn renewed_later(record: &RegisteredServer, cause: &str) -> ConnectFault {
+    let message = format!("the connection to server `{}` cannot be renewed at the moment: {cause}", record.display_name);
+    ConnectFault::new(Code::UpstreamUnreachable, "later", message, "try again later")
 }
 
 impl Lending {

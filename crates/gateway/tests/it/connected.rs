@@ -2,5 +2,6 @@
 
 mod bench;
 mod forms;
+mod listing;
 mod replicas;
 mod stories;

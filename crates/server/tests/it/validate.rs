@@ -256,6 +256,9 @@ fn servers_are_looked_for_in_the_configuration_beside() {
         talk(&bailiwick(&place, &["validate", "m.yml", "broken.yml"], &[])),
         "OK: m.yml (manifest)\nINVALID: broken.yml (configuration, 1 error)\n"
     );
+    // Where servers are registered while the gateway runs, nobody knows beforehand which.
+    place.file("open.yml", "connections: {}\n");
+    assert_eq!(talk(&bailiwick(&place, &["validate", "m.yml", "open.yml"], &[])), "OK: m.yml (manifest)\nOK: open.yml (configuration)\n");
 }
 
 /// Two proxies that lend three secrets.

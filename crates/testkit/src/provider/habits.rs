@@ -78,6 +78,8 @@ pub struct Habits {
     pub resource_says: Option<String>,
     /// A 401 names the server's document.
     pub challenge_names_document: bool,
+    /// Methods that nobody needs a token for.
+    pub open_methods: Vec<String>,
     /// A 401 names these scopes.
     pub challenge_scope: Option<String>,
     /// Where the server describes itself.
@@ -140,6 +142,7 @@ impl Default for Habits {
             issuer_says: None,
             resource_says: None,
             challenge_names_document: true,
+            open_methods: Vec::new(),
             challenge_scope: None,
             resource_places: ResourcePlaces::Both,
             issuer_place: IssuerPlace::OAuth,

@@ -101,6 +101,10 @@ fn sent(parts: &Parts, body: &Bytes) -> Sent {
 
 /// The door of the MCP server.
 fn refuse(desk: &Desk, habits: &Habits, sent: &Sent) -> Option<Response<Body>> {
+    let message = sent.json();
+    if habits.open_methods.iter().any(|method| message["method"] == method.as_str()) {
+        return None;
+    }
     let given = sent.header("authorization").and_then(|value| value.split_once(' '));
     let spelled = given.filter(|(scheme, _)| if habits.exact_scheme { *scheme == "Bearer" } else { scheme.eq_ignore_ascii_case("bearer") });
     let ledger = desk.ledger();
@@ -112,7 +116,6 @@ fn refuse(desk: &Desk, habits: &Habits, sent: &Sent) -> Option<Response<Body>> {
         let params = [error, metadata, habits.challenge_scope.as_deref().map(scope)];
         return Some(challenge(StatusCode::UNAUTHORIZED, params.into_iter().flatten()));
     };
-    let message = sent.json();
     let tool = message["params"]["name"].as_str().filter(|_| message["method"] == "tools/call");
     let needed = habits.tool_scopes.get(tool?).filter(|needed| !scopes.contains(needed))?;
     let params = [Some("error=\"insufficient_scope\"".to_owned()), metadata, Some(scope(needed))];

@@ -2,11 +2,12 @@
 
 use bailiwick_testkit::provider::{Habits, IssuerPlace, Provider, ResourcePlaces};
 use bailiwick_testkit::time::SeededRandom;
+use bailiwick_testkit::upstream::{Behaviour, Eras, FakeUpstream};
 use serde_json::{Value, json};
 
 use super::kit::{CALLBACK, by_hand, settings};
 use crate::oauth::Step;
-use crate::oauth::doctor::{Examination, Report, Verdict, examine};
+use crate::oauth::doctor::{Examination, Report, Verdict, examine, probe};
 use crate::oauth::identity::{Registered, Wanted};
 use crate::oauth::profiles::Profiles;
 
@@ -177,7 +178,6 @@ async fn nobody_there() {
 
 #[tokio::test]
 async fn an_open_server_is_left_as_it_was() {
-    use bailiwick_testkit::upstream::{Behaviour, Eras, FakeUpstream};
     let fake = FakeUpstream::start(Behaviour { sessions: true, eras: Eras::Legacy, ..Behaviour::default() });
     let profiles = Profiles::own().unwrap();
     let url = fake.url();
@@ -196,4 +196,30 @@ async fn an_open_server_is_left_as_it_was() {
     let report = examine(&settings(), examination, &SeededRandom::new(2)).await;
     assert_eq!((report.verdict(), report.lines.len()), (Verdict::Ok, 1), "{report:?}");
     assert_eq!((fake.count("initialize"), fake.sessions()), (1, 0), "the session was ended");
+}
+
+/// What wants a token counts, and not what any client has to say first.
+#[tokio::test]
+async fn a_server_that_asks_for_a_token_only_later() {
+    for eras in [Eras::Legacy, Eras::Modern] {
+        let habits = Habits {
+            open_methods: vec!["initialize".into(), "notifications/initialized".into()],
+            challenge_scope: Some("basic".into()),
+            behaviour: Behaviour { sessions: eras == Eras::Legacy, eras, ..Behaviour::default() },
+            ..Habits::default()
+        };
+        let provider = Provider::start(habits);
+        let found = probe(&settings(), &provider.url()).await.unwrap();
+        assert!(!found.is_open(), "{eras:?}: {found:?}");
+        assert_eq!(found.challenge.unwrap().scopes.unwrap(), ["basic"], "{eras:?}");
+        let ended = provider.sent().iter().filter(|sent| sent.method == "DELETE").count();
+        assert_eq!(ended, usize::from(eras == Eras::Legacy), "the session is left to nobody");
+    }
+}
+
+#[tokio::test]
+async fn an_open_server_that_knows_no_initialize() {
+    let fake = FakeUpstream::start(Behaviour { eras: Eras::Modern, ..Behaviour::default() });
+    let found = probe(&settings(), &fake.url()).await.unwrap();
+    assert!(found.is_open(), "{found:?}");
 }
