@@ -449,7 +449,7 @@ impl Lending {
             None => None,
             Some(holder) => {
                 let (name, asked_by) = (&record.display_name, scope.agent_id().as_str());
-                let link = self.connections.link(&self.scope, self.scope.org(), (record.id, name), holder, (scopes, asked_by)).await;
+                let link = self.connections.link(&self.scope, self.scope.org(), record, holder, (scopes, asked_by)).await;
                 link.inspect_err(|cause| tracing::warn!(server = %name, %cause, "no link to connect can be given")).ok()
             }
         };
