@@ -12,7 +12,8 @@ use super::Confirm;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArgs {
     /// Its display name or its id
-    #[arg(value_name = "SERVER")]
+    // `--server` has the plain word.
+    #[arg(id = "registered", value_name = "SERVER")]
     pub(crate) server: String,
     #[command(flatten)]
     pub(crate) within: Within,
@@ -202,7 +203,7 @@ pub(crate) enum ServerCommand {
     /// Say for which organisations a server is; the others lose what they have there
     Orgs {
         /// Its display name or its id
-        #[arg(value_name = "SERVER")]
+        #[arg(id = "registered", value_name = "SERVER")]
         server: String,
         /// Exactly these
         #[arg(value_name = "ORG", value_parser = OrgId::parse, required_unless_present = "everybody")]
