@@ -135,6 +135,11 @@ impl Mask {
         self.masked(text).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
+    /// Whether a secret is in the text.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        self.masked(text).is_some()
+    }
+
     /// The text with every secret replaced; `None` when it holds none. What the layers find may overlap: then all of it goes.
     fn masked(&self, text: &str) -> Option<String> {
         let layers = self.layers.load();
