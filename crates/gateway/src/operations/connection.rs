@@ -86,6 +86,21 @@ pub async fn finish_in_browser(ops: &Operations, secret: &SecretString, path: &s
     ops.record_any(&author, deed("server connect", &subject), connections.complete(pending)).await
 }
 
+/// Connects the organisation as the client that was registered at the server's issuer, with rights of its own; for administrators of the
+/// organisation.
+///
+/// # Errors
+/// `not_found`, `forbidden`; `server_not_active`; `conflict` for a server whose client has no rights of its own.
+pub async fn connect_as_client(ops: &Operations, acting: &Acting, org: &OrgId, id: ServerId) -> Done<ConnectionInfo> {
+    const OPERATION: &str = "server connect";
+    let admin = ops.admin(acting, org, Required::OrgAdmin, OPERATION).await?;
+    let server = ops.store().servers().get(admin.scope(), id).await?;
+    let effect = ops.connections().connect_as_client(admin.scope(), &server);
+    let connected = ops.record_any(admin.author(), deed(OPERATION, server.display_name.as_str()), effect).await?;
+    let info = ops.store().connections().info(admin.scope(), id, &connected.holder).await?;
+    info.map(|row| as_of_now(ops, row)).ok_or_else(|| Fault::not_found("the connection"))
+}
+
 /// A link to open in a browser, good for ten minutes: for the caller, or as `whose` says.
 ///
 /// # Errors

@@ -105,7 +105,8 @@ async fn act(form: Form, desk: &Desk, command: ServerCommand) -> Result<(), Fail
             tools::tools(form, desk, which, tools::Wanted { discover, allow, block, copy_from }).await
         }
         ServerCommand::Allow { which, tools, unset, .. } => tools::allow(form, desk, which, (!unset).then_some(tools)).await,
-        ServerCommand::Connect { which, holder } => connect::connect(form, desk, which, holder).await,
+        ServerCommand::Connect { which, as_client: true, .. } => connect::as_client(form, desk, which).await,
+        ServerCommand::Connect { which, holder, .. } => connect::connect(form, desk, which, holder).await,
         ServerCommand::Disconnect { which, holder } => connect::disconnect(form, desk, which, holder).await,
         ServerCommand::Connections { which } => connect::list(form, desk, which).await,
     }

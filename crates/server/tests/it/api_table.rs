@@ -166,6 +166,7 @@ fn done(operation: &Operation) -> u16 {
     let ends = |end: &str| operation.path.ends_with(end);
     match operation.method.as_str() {
         "POST" if ends("/oauth/start") || ends("/discover") => 409,
+        "PUT" if ends("/org-connection") => 409,
         "POST" if ends("/oauth/callback") => 410,
         "DELETE" if ends("/token") || ends("/connections/{sub}") || ends("/org-connection") => 404,
         _ => operation.success,

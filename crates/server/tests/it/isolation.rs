@@ -221,13 +221,14 @@ fn same_faces(before: &Faces, after: &Faces) {
 
 /// What needs a registered server that answers and an authorization server behind it, or a second server named in its body: it is tried, and
 /// has to be refused, as everything else is.
-const BARREN: [&str; 7] = [
+const BARREN: [&str; 8] = [
     "POST /v1/mcp/oauth/callback",
     "POST /v1/mcp/servers/{server_id}/allowed-tools/copy",
     "DELETE /v1/mcp/servers/{server_id}/connections/{sub}",
     "POST /v1/mcp/servers/{server_id}/discover",
     "POST /v1/mcp/servers/{server_id}/oauth/start",
     "DELETE /v1/mcp/servers/{server_id}/org-connection",
+    "PUT /v1/mcp/servers/{server_id}/org-connection",
     "DELETE /v1/mcp/servers/{server_id}/token",
 ];
 

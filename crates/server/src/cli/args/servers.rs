@@ -220,6 +220,9 @@ pub(crate) enum ServerCommand {
         which: ServerArgs,
         #[command(flatten)]
         holder: HolderArgs,
+        /// Without a link and a person: connect the organisation as the client that was registered by hand (client credentials)
+        #[arg(long, conflicts_with_all = ["user", "organisation"])]
+        as_client: bool,
     },
     /// Take a connection away; its tokens are given back
     Disconnect {

@@ -7,7 +7,9 @@ use super::super::desk::Desk;
 use super::super::output;
 use crate::exit::{Exit, Failure};
 use crate::http::api::connection::flow::{LinkQuery, MakeLink};
-use crate::http::api::connection::{ConnectionPath, ListConnections, McpTokenRecord, RevokeConnection, RevokeOrgConnection, RevokeToken};
+use crate::http::api::connection::{
+    ConnectOrg, ConnectionPath, ListConnections, McpTokenRecord, RevokeConnection, RevokeOrgConnection, RevokeToken,
+};
 use crate::http::api::operation::{Ask, Nothing};
 use crate::http::api::page::TokenQuery;
 
@@ -23,6 +25,14 @@ pub(super) async fn connect(form: Form, desk: &Desk, which: ServerArgs, holder: 
             output::print(&format!("{}\n", output::printable(link.url.0.expose_secret())))
         }
     }
+}
+
+pub(super) async fn as_client(form: Form, desk: &Desk, which: ServerArgs) -> Result<(), Failure> {
+    let name = which.server.clone();
+    let (org, path) = super::find(desk, which).await?;
+    let query = Nothing {};
+    let record = desk.send::<ConnectOrg>(Ask { path, query, body: Nothing {}, expected: None, org: Some(org) }).await?;
+    output::done(form, &record, &format!("The organisation is connected with `{name}` as the client that was registered there."))
 }
 
 pub(super) async fn disconnect(form: Form, desk: &Desk, which: ServerArgs, holder: HolderArgs) -> Result<(), Failure> {

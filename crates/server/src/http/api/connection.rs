@@ -29,6 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::of::<ListConnections>(),
         Route::of::<RevokeConnection>(),
         Route::of::<RevokeOrgConnection>(),
+        Route::of::<ConnectOrg>(),
     ];
     own.into_iter().chain(flow::routes()).collect()
 }
@@ -217,6 +218,34 @@ impl Operation for RevokeConnection {
         let ConnectionPath { server_id, sub } = ask.path;
         let removed = connection::revoke_of(operations, acting, (&org, server_id.0), &Holder::Person(sub)).await?;
         Ok(RevokedMcpToken { server_id: server_id.into(), removed: removed.into() })
+    }
+}
+
+/// Connects the organisation itself.
+pub(crate) struct ConnectOrg;
+
+impl Operation for ConnectOrg {
+    const FACTS: Facts = Facts::new(
+        "connect_org",
+        "connections",
+        Verb::Put,
+        "/v1/mcp/servers/{server_id}/org-connection",
+        Needs::OrgAdmin,
+        "Connects the acting organisation as the client that was registered by hand, with rights of its own (client credentials).",
+    );
+    type Path = ServerPath;
+    type Query = Nothing;
+    type Body = Nothing;
+    type Answer = McpTokenRecord;
+
+    fn example() -> Example {
+        Example { path: example_path(), body: json!({}) }
+    }
+
+    async fn run(operations: &Operations, acting: &Acting, ask: Ask<Self>) -> Done<McpTokenRecord> {
+        let org = acting.org(ask.org)?;
+        let row = connection::connect_as_client(operations, acting, &org, ask.path.server_id.0).await?;
+        Ok(McpTokenRecord::of(&org, row))
     }
 }
 
