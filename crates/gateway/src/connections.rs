@@ -40,7 +40,7 @@ use bailiwick_store::{OrgScope, PlatformScope, Store, StoreResult};
 
 pub use diagnosis::{Diagnosis, DiagnosisQuirk, DiagnosisStep};
 pub use fault::ConnectFault;
-pub use flow::{Connected, Returned, Started};
+pub use flow::{Connected, Pending, Returned, Started};
 pub(crate) use lending::{Lending, Loan, Need, Unlent};
 pub(crate) use rest::{Rests, Turns};
 pub(crate) use roster::{OrgServers, Roster};

@@ -217,6 +217,12 @@ impl Gateway {
         &self.0.mask
     }
 
+    /// What people do on the pages of this gateway, also where there is nothing to manage.
+    #[must_use]
+    pub fn page_operations(&self) -> Operations {
+        self.make_operations()
+    }
+
     pub(crate) fn make_operations(&self) -> Operations {
         Operations::new(OperationsSetup {
             store: self.0.store.clone(),

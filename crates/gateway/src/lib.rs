@@ -59,7 +59,7 @@ mod window;
 pub use body::AnswerBody;
 pub use call::authenticate::Caller;
 pub use call_log::CallLog;
-pub use connections::{ConnectFault, Connected, Connections, Diagnosis, DiagnosisQuirk, DiagnosisStep, Returned, Started, Ticket};
+pub use connections::{ConnectFault, Connected, Connections, Diagnosis, DiagnosisQuirk, DiagnosisStep, Pending, Returned, Started, Ticket};
 pub use examine::{missing_credentials, module_faults, unknown_servers};
 pub use exchange::Entrance;
 pub use gateway::{Gateway, LoadedManifest, Setup, StartFault};

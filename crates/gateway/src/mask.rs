@@ -14,6 +14,7 @@ use bailiwick_store::ledger::redact::in_json;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use url::form_urlencoded::byte_serialize;
 
 use crate::lock::Lock;
 use crate::refusal::Refusal;
@@ -153,6 +154,11 @@ impl Mask {
         self.masked(text).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
+    /// Whether a secret is in the text.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        self.masked(text).is_some()
+    }
+
     /// The text with every secret replaced; `None` when it holds none. What the layers find may overlap: then all of it goes.
     fn masked(&self, text: &str) -> Option<String> {
         let layers = self.layers.load();
@@ -186,8 +192,19 @@ fn digest_of(value: &str) -> Box<[u8]> {
 /// A secret in the forms in which it may come back.
 fn forms(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
-    let percent = bytes.iter().map(|b| if b.is_ascii_alphanumeric() { char::from(*b).to_string() } else { format!("%{b:02X}") }).collect();
-    let encoded = [BASE64.encode(bytes).trim_end_matches('=').to_owned(), BASE64URL_NOPAD.encode(bytes), HEXLOWER.encode(bytes), percent];
+    // Programs differ in what they leave as it is (RFC 3986 section 2.3, and the form of HTML).
+    let percent = |keep: &[u8]| -> String {
+        let kept = |b: u8| b.is_ascii_alphanumeric() || keep.contains(&b);
+        bytes.iter().map(|b| if kept(*b) { char::from(*b).to_string() } else { format!("%{b:02X}") }).collect()
+    };
+    let encoded = [
+        BASE64.encode(bytes).trim_end_matches('=').to_owned(),
+        BASE64URL_NOPAD.encode(bytes),
+        HEXLOWER.encode(bytes),
+        percent(b""),
+        percent(b"-._~"),
+        byte_serialize(bytes).collect(),
+    ];
     encoded.into_iter().chain(in_json(secret)).collect()
 }
 
@@ -215,6 +232,11 @@ mod tests {
             let text = format!("\"before {form} after\"");
             let clean = mask.clean(Json::check(text.into(), &Limits::RESULT).unwrap()).unwrap();
             assert_eq!(clean.as_str(), format!("\"before {REPLACEMENT} after\""), "{form}");
+        }
+        let token = "a-b.c_d~e+f/g=*h";
+        mask.learn([token]);
+        for form in ["a%2Db%2Ec%5Fd%7Ee%2Bf%2Fg%3D%2Ah", "a-b.c_d~e%2Bf%2Fg%3D%2Ah", "a-b.c_d%7Ee%2Bf%2Fg%3D*h"] {
+            assert_eq!(mask.clean_text(form), REPLACEMENT, "{form}");
         }
         assert_eq!(mask.clean_text(&format!("a {secret} b")), format!("a {REPLACEMENT} b"));
         assert_eq!(mask.clean_text("a short word"), "a short word");

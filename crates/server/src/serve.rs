@@ -80,7 +80,7 @@ impl Endpoint for Service {
 
     async fn connect(&self, request: Request<Incoming>) -> Response<axum::body::Body> {
         match self.gateway.admit_anybody(&request) {
-            Ok(()) => connect::answer(self.gateway.connections(), &request).await,
+            Ok(()) => connect::answer(self.gateway.connections(), &self.gateway.page_operations(), &request).await,
             Err(denied) => connect::denied(&denied),
         }
     }

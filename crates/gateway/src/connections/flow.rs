@@ -33,6 +33,36 @@ pub struct Started {
 #[derive(Clone, Default)]
 pub struct Returned(Reply);
 
+/// An answer that was taken, and not yet acted upon.
+pub struct Pending {
+    flow: Box<Flow>,
+    returned: Returned,
+}
+
+impl Pending {
+    /// In which organisation.
+    #[must_use]
+    pub fn org(&self) -> &OrgId {
+        &self.flow.org
+    }
+
+    /// Who began it: a subject, or `link:` and who asked for the link.
+    #[must_use]
+    pub fn begun_by(&self) -> &str {
+        self.flow.acting.as_str()
+    }
+
+    /// Whose connection it will be; empty for the organisation's.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        self.flow.holder.as_str()
+    }
+
+    pub(crate) fn server(&self) -> ServerId {
+        self.flow.server
+    }
+}
+
 /// A connection that came about.
 #[derive(Clone, Debug)]
 pub struct Connected {
@@ -183,19 +213,20 @@ impl Connections {
     pub async fn finish(&self, scope: &OrgScope, acting: &str, returned: Returned) -> Result<Connected, ConnectFault> {
         let sub = subject(acting)?;
         let flow = self.take(&returned, FlowBearer::Person { org: Tenant::org(scope), sub: &sub }).await?;
-        self.complete(flow, returned).await
+        self.complete(Pending { flow: Box::new(flow), returned }).await
     }
 
-    /// Ends an authorization in the browser that began it, at the path to which it came back.
+    /// Takes what a browser brings back, at the path to which it came: used up from now on, and still to be completed.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish); also for another path than the one that was registered for the server: somebody mixes servers up.
-    pub async fn finish_in_browser(&self, secret: &SecretString, path: &str, returned: Returned) -> Result<Connected, ConnectFault> {
+    /// `not_found` for a state that is unknown, used, too old, or of another browser, and for another path than the one that was registered
+    /// for the server: somebody mixes servers up.
+    pub async fn take_in_browser(&self, secret: &SecretString, path: &str, returned: Returned) -> Result<Pending, ConnectFault> {
         let flow = self.take(&returned, FlowBearer::Browser(secret)).await?;
         if !flow.redirect_uri.ends_with(path) {
             return Err(ConnectFault::unknown_flow());
         }
-        self.complete(flow, returned).await
+        Ok(Pending { flow: Box::new(flow), returned })
     }
 
     /// The flow of a state, used up from now on.
@@ -207,7 +238,12 @@ impl Connections {
         }
     }
 
-    async fn complete(&self, flow: Flow, returned: Returned) -> Result<Connected, ConnectFault> {
+    /// Exchanges what was brought back for tokens, and keeps them.
+    ///
+    /// # Errors
+    /// Whatever the authorization server objects to.
+    pub async fn complete(&self, pending: Pending) -> Result<Connected, ConnectFault> {
+        let Pending { flow, returned } = pending;
         let scope = self.within(&flow.org)?;
         let record = self.store().servers().get(&scope, flow.server).await?;
         let code = callback::accept(&returned.0, flow.issuer.as_str(), flow.iss_required)?;
@@ -234,7 +270,7 @@ impl Connections {
         if let Err(cause) = self.list_tools(&scope, &record, Some(&flow.holder)).await {
             warn!(server = %record.display_name, %cause, "connected, and the server gives no list of tools");
         }
-        Ok(Connected { org: flow.org, server: flow.server, name: record.display_name, holder: flow.holder })
+        Ok(Connected { org: flow.org.clone(), server: flow.server, name: record.display_name, holder: flow.holder.clone() })
     }
 
     /// A link for `holder` to connect, and who asks for it.
@@ -249,7 +285,7 @@ impl Connections {
         asked_by: &str,
     ) -> Result<String, ConnectFault> {
         let org = Tenant::org(scope);
-        self.link(scope, org, (record.id, &record.display_name), holder, (&[], asked_by)).await
+        self.link(scope, org, record, holder, (&[], asked_by)).await
     }
 
     /// Our client id metadata document; `None` where it cannot stand.

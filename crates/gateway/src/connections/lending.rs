@@ -242,10 +242,14 @@ impl Lending {
     /// The person is asked to consent to what the server wants beyond what was granted.
     async fn step_up(&self, scope: &Scope, record: &RegisteredServer, holder: &Holder, demand: &Demand) -> Unlent {
         let values: Vec<http::HeaderValue> = demand.challenges.iter().filter_map(|text| http::HeaderValue::from_str(text).ok()).collect();
-        let challenge = match challenge::read(&values) {
+        let mut challenge = match challenge::read(&values) {
             Ok(Some(challenge)) if challenge.wants_more_scope() => challenge,
             _ => return Unlent::Refused,
         };
+        // Scopes go into addresses, and are kept in clear: a token that was sent is none.
+        if let Some(wanted) = &mut challenge.scopes {
+            wanted.retain(|scope| !self.connections.0.mask.holds(scope));
+        }
         let granted: Vec<String> = match self.connections.store().connections().info(&self.scope, record.id, holder).await {
             Ok(Some(info)) => info.scopes.iter().map(str::to_owned).collect(),
             _ => return Unlent::Refused,
@@ -449,7 +453,7 @@ impl Lending {
             None => None,
             Some(holder) => {
                 let (name, asked_by) = (&record.display_name, scope.agent_id().as_str());
-                let link = self.connections.link(&self.scope, self.scope.org(), (record.id, name), holder, (scopes, asked_by)).await;
+                let link = self.connections.link(&self.scope, self.scope.org(), record, holder, (scopes, asked_by)).await;
                 link.inspect_err(|cause| tracing::warn!(server = %name, %cause, "no link to connect can be given")).ok()
             }
         };

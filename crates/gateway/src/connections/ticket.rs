@@ -3,8 +3,9 @@
 
 use bailiwick_model::registered::Holder;
 use bailiwick_model::{OrgId, ServerId, ServerName};
-use bailiwick_store::OrgScope;
+use bailiwick_store::{OrgScope, RegisteredServer};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::{ConnectFault, Connections};
 
@@ -22,6 +23,8 @@ pub struct Ticket {
     server: String,
     /// Its name.
     pub name: ServerName,
+    /// The host it is on.
+    pub host: String,
     /// Whose connection it will be: a subject, or nobody for the organisation itself.
     holder: String,
     /// Scopes to ask for beyond those that are configured; empty for none.
@@ -58,14 +61,15 @@ impl Connections {
         &self,
         scope: &OrgScope,
         org: &OrgId,
-        (server, name): (ServerId, &ServerName),
+        record: &RegisteredServer,
         holder: &Holder,
         (scopes, asked_by): (&[String], &str),
     ) -> Result<String, ConnectFault> {
         self.check_reachable()?;
         let ticket = Ticket {
-            server: server.to_string(),
-            name: name.clone(),
+            server: record.id.to_string(),
+            name: record.display_name.clone(),
+            host: Url::parse(record.server_url.as_str()).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default(),
             holder: holder.as_str().to_owned(),
             scopes: scopes.to_vec(),
             asked_by: asked_by.to_owned(),

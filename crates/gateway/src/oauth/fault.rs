@@ -4,10 +4,14 @@ use std::fmt;
 
 use bailiwick_modules::egress::{HttpFault, HttpFaultKind};
 
+use crate::mask::Mask;
+
 /// Longest text of another party in a message.
 const FOREIGN_CHARS_MAX: usize = 120;
 /// Longest error code (RFC 6749 section 5.2 names short words).
 const CODE_BYTES_MAX: usize = 64;
+/// In place of an error code that is none.
+const UNREADABLE: &str = "unreadable";
 
 /// Where in the life of a connection it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +138,17 @@ impl OAuthFault {
         Self { kind, step, message: message.into(), remedy: remedy.into() }
     }
 
+    /// The same without `secrets`: the other side chooses its words, and may choose what it was sent.
+    pub(super) fn masked(self, secrets: &Mask) -> Self {
+        let Self { kind, step, message, remedy } = self;
+        let kind = match kind {
+            FaultKind::Refused { code } if secrets.holds(&code) => FaultKind::Refused { code: UNREADABLE.to_owned() },
+            kind => kind,
+        };
+        let message = secrets.clean_text(&message).into_owned();
+        Self { kind, step, message, remedy }
+    }
+
     /// The exchange with `place` did not come about.
     pub(super) fn of_http(step: Step, place: &str, fault: &HttpFault) -> Self {
         let (kind, remedy) = match fault.kind {
@@ -163,7 +178,7 @@ impl std::error::Error for OAuthFault {}
 /// An error code of another party as it may be shown and recorded; `unreadable` for what is none.
 pub(super) fn code(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    if (1..=CODE_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain) { text.to_owned() } else { "unreadable".to_owned() }
+    if (1..=CODE_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain) { text.to_owned() } else { UNREADABLE.to_owned() }
 }
 
 /// Words of another party for a person's eyes: printable ASCII of RFC 6749 only, cut. Not for any program.

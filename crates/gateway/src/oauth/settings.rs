@@ -121,7 +121,7 @@ impl Settings {
     /// The rule that is broken, to be put behind `the address`.
     pub(crate) fn address(&self, text: &str) -> Result<Address, &'static str> {
         let address = Address::read(text, self.loopback_http, !self.allow_private.is_empty())?;
-        let is_named = |hosts: &Vec<String>| hosts.iter().any(|host| *host == address.base.host);
+        let is_named = |hosts: &Vec<String>| hosts.contains(&address.base.host);
         if self.only_hosts.as_ref().is_some_and(|hosts| !is_named(hosts)) {
             return Err("is on a host that `connections.allow_hosts` does not name");
         }

@@ -19,6 +19,7 @@ use super::fault::{OAuthFault, Step};
 use super::identity::{Client, Proof};
 use super::wire::{self, Form};
 use super::{FaultKind, Settings};
+use crate::mask::Mask;
 
 /// Longest life of an access token that is believed (security reference 10).
 pub(crate) const EXPIRES_IN_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -48,6 +49,18 @@ pub(crate) struct Grant {
     pub(crate) scopes: Vec<String>,
     /// Whether that is more than was asked for.
     pub(crate) wider: bool,
+}
+
+impl Grant {
+    /// Without scopes that are a credential of this exchange: scopes are shown, and kept in clear.
+    fn masked(mut self, secrets: &Mask, asked: &[String]) -> Self {
+        secrets.learn([&self.access_token].into_iter().chain(&self.refresh_token).map(SecretString::expose_secret));
+        self.scopes.retain(|scope| !secrets.holds(scope));
+        if self.scopes.is_empty() {
+            self.scopes = asked.to_vec();
+        }
+        self
+    }
 }
 
 /// A code and what belongs to it.
@@ -131,17 +144,28 @@ pub(crate) async fn client_credentials(desk: Desk<'_>, resource: &str, scopes: &
 /// [`OAuthFault`] of [`Step::Revocation`], as [`exchange`].
 pub(crate) async fn revoke(desk: Desk<'_>, endpoint: &Address, kind: TokenKind, token: &SecretString) -> Result<(), OAuthFault> {
     let form = Form::new().with_secret("token", token).with("token_type_hint", kind.hint());
+    let secrets = desk.secrets(&form);
     let answer = desk.post(endpoint, form, Step::Revocation).await?;
     if answer.status == StatusCode::OK || answer.status == StatusCode::NO_CONTENT {
         return Ok(());
     }
-    Err(answer::refusal(Step::Revocation, &endpoint.shown(), &answer))
+    Err(answer::refusal(Step::Revocation, &endpoint.shown(), &answer).masked(&secrets))
 }
 
 impl Desk<'_> {
     async fn grant(self, form: Form, step: Step, asked: &[String]) -> Result<Grant, OAuthFault> {
+        let secrets = self.secrets(&form);
         let answer = self.post(self.token_endpoint, form, step).await?;
-        answer::read(step, &self.token_endpoint.shown(), &answer, asked, self.now)
+        let grant = answer::read(step, &self.token_endpoint.shown(), &answer, asked, self.now);
+        grant.map(|grant| grant.masked(&secrets, asked)).map_err(|fault| fault.masked(&secrets))
+    }
+
+    /// What is sent with `form` and must not come back in anything that is shown or kept in clear.
+    fn secrets(self, form: &Form) -> Mask {
+        let mask = Mask::default();
+        let own = self.client.proof.secret();
+        mask.learn(form.secrets().iter().chain(own).map(SecretString::expose_secret));
+        mask
     }
 
     async fn post(self, endpoint: &Address, form: Form, step: Step) -> Result<bailiwick_modules::egress::HttpAnswer, OAuthFault> {

@@ -98,21 +98,31 @@ pub(super) fn unavailable(step: Step, place: &str, status: StatusCode) -> OAuthF
 }
 
 /// A form as `application/x-www-form-urlencoded`, in the order in which its fields are given.
-pub(super) struct Form(String);
+pub(super) struct Form {
+    text: String,
+    /// What of it is nobody else's to know.
+    secrets: Vec<SecretString>,
+}
 
 impl Form {
     pub(super) fn new() -> Self {
-        Self(String::new())
+        Self { text: String::new(), secrets: Vec::new() }
     }
 
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         // A serializer of its own for each: one that is kept could not wait for an answer on any thread.
-        self.0 = Serializer::new(self.0).append_pair(name, value).finish();
+        self.text = Serializer::new(self.text).append_pair(name, value).finish();
         self
     }
 
-    pub(super) fn with_secret(self, name: &str, value: &SecretString) -> Self {
+    pub(super) fn with_secret(mut self, name: &str, value: &SecretString) -> Self {
+        self.secrets.push(value.clone());
         self.with(name, value.expose_secret())
+    }
+
+    /// The secrets among its values.
+    pub(super) fn secrets(&self) -> &[SecretString] {
+        &self.secrets
     }
 
     /// With the scopes, unless there are none.
@@ -124,6 +134,6 @@ impl Form {
     pub(super) fn request(self, address: &Address) -> HttpRequest {
         HttpRequest::new(Method::POST, address.target.clone())
             .with(header::ACCEPT, HeaderValue::from_static("application/json"))
-            .with_body("application/x-www-form-urlencoded", self.0)
+            .with_body("application/x-www-form-urlencoded", self.text)
     }
 }

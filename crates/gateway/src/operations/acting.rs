@@ -79,6 +79,14 @@ pub struct Author {
     pub(super) local: bool,
 }
 
+impl Author {
+    /// Somebody whom only his browser tells apart, with what he was given by `begun_by`.
+    pub(super) fn browser(org: &OrgId, begun_by: &str) -> Self {
+        let name: Box<str> = format!("browser:{begun_by}").into();
+        Self { actor: Actor::Operator { org: Some(org.clone()), name: name.clone().into() }, name, local: false }
+    }
+}
+
 /// May read what was asked for, inside one organisation. Made only here.
 pub struct Reader {
     scope: OrgScope,

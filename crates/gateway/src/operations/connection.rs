@@ -4,10 +4,11 @@ use bailiwick_model::registered::{Holder, TokenStatus};
 use bailiwick_model::{OrgId, ServerId, Subject};
 use bailiwick_store::event::EventKind;
 use bailiwick_store::{Cascade, ConnectionInfo, Tenant as _};
+use secrecy::SecretString;
 
 use super::fault::{Done, Fault};
-use super::{Acting, Admin, Deed, Operations, Required};
-use crate::connections::{Returned, Started};
+use super::{Acting, Admin, Author, Deed, Operations, Required};
+use crate::connections::{Connected, Returned, Started};
 
 /// Whose connection a link is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,20 @@ pub async fn finish(ops: &Operations, acting: &Acting, org: &OrgId, returned: Re
     let connected = ops.record_any(person.author(), deed(OPERATION, person.sub().as_str()), effect).await?;
     let info = ops.store().connections().info(person.scope(), connected.server, &connected.holder).await?;
     info.map(|row| as_of_now(ops, row)).ok_or_else(|| Fault::not_found("the connection"))
+}
+
+/// Ends an authorization in the browser that began it: there is a record of it, as of every other.
+///
+/// # Errors
+/// `not_found` for one that is too old, was ended already or was begun in another browser; what the authorization server says.
+pub async fn finish_in_browser(ops: &Operations, secret: &SecretString, path: &str, returned: Returned) -> Done<Connected> {
+    let connections = ops.connections();
+    let pending = connections.take_in_browser(secret, path, returned).await?;
+    let author = Author::browser(pending.org(), pending.begun_by());
+    let scope = ops.store().platform("gateway")?.within(pending.org());
+    let name = ops.store().servers().get(&scope, pending.server()).await?.display_name;
+    let subject = format!("{name}/{}", pending.holder());
+    ops.record_any(&author, deed("server connect", &subject), connections.complete(pending)).await
 }
 
 /// A link to open in a browser, good for ten minutes: for the caller, or as `whose` says.

@@ -8,6 +8,7 @@
 //! | `/oauth/client-metadata.json` | GET: who we are, for authorization servers |
 
 use axum::body::Body;
+use bailiwick_gateway::operations::{Operations, connection};
 use bailiwick_gateway::{ConnectFault, Connections, Denied, Returned, Ticket};
 use bailiwick_model::OrgId;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -31,11 +32,11 @@ pub(crate) fn serves(method: &Method, path: &str) -> bool {
 }
 
 /// Answers one of them. Host and Origin have been checked.
-pub(crate) async fn answer<B>(connections: &Connections, request: &Request<B>) -> Response<Body> {
+pub(crate) async fn answer<B>(connections: &Connections, operations: &Operations, request: &Request<B>) -> Response<Body> {
     let (method, path) = (request.method(), request.uri().path());
     match (method, path.strip_prefix(CONNECT).and_then(|rest| rest.split_once('/'))) {
         (&Method::GET, None) if path == METADATA => metadata(connections),
-        (&Method::GET, None) if path.starts_with(CALLBACK) => callback(connections, request).await,
+        (&Method::GET, None) if path.starts_with(CALLBACK) => callback(connections, operations, request).await,
         (&Method::GET, Some((org, handle))) => ask(connections, org, handle).await,
         (&Method::POST, Some((org, handle))) => go_on(connections, request.headers(), org, handle).await,
         (_, None) => gone(StatusCode::NOT_FOUND),
@@ -76,10 +77,11 @@ async fn ask(connections: &Connections, org: &str, handle: &str) -> Response<Bod
     };
     let body = format!(
         "<p>The next page is that of the server's provider: you sign in there, and it asks what you allow. The gateway keeps what it gets and \
-         uses it for the calls of your agents; no agent and no administrator ever sees it.</p>\n<dl><dt>Server</dt><dd>{}</dd><dt>Connection of</dt>\
+         uses it for the calls of your agents; no agent and no administrator ever sees it.</p>\n<dl><dt>Server</dt><dd>{}, at {}</dd><dt>Connection of</dt>\
          <dd>{}</dd><dt>In organisation</dt><dd>{}</dd><dt>Asked for by</dt><dd>{}</dd></dl>\n<p>Go on only if this is what you want, and the \
          connection is yours.</p>\n<form method=\"post\"><button type=\"submit\">Go on</button></form>",
         escaped(ticket.name.as_str()),
+        escaped(ticket.host.as_str()),
         escaped(ticket.holder_in_words()),
         escaped(org.as_str()),
         escaped(&ticket.asked_by)
@@ -114,7 +116,7 @@ async fn go_on(connections: &Connections, headers: &HeaderMap, org: &str, handle
 }
 
 /// The browser comes back.
-async fn callback<B>(connections: &Connections, request: &Request<B>) -> Response<Body> {
+async fn callback<B>(connections: &Connections, operations: &Operations, request: &Request<B>) -> Response<Body> {
     let returned = match Returned::read(request.uri().query().unwrap_or_default()) {
         Ok(returned) => returned,
         Err(fault) => return failed(&fault),
@@ -124,7 +126,7 @@ async fn callback<B>(connections: &Connections, request: &Request<B>) -> Respons
                     in the same browser.</p>";
         return page(StatusCode::BAD_REQUEST, "Not connected", body);
     };
-    match connections.finish_in_browser(&secret, request.uri().path(), returned).await {
+    match connection::finish_in_browser(operations, &secret, request.uri().path(), returned).await {
         Ok(connected) => {
             let body = format!(
                 "<p>Server <b>{}</b> is connected for <b>{}</b> in organisation <b>{}</b>.</p>\n<p>You can close this window and let your agent go on.</p>",
@@ -134,7 +136,7 @@ async fn callback<B>(connections: &Connections, request: &Request<B>) -> Respons
             );
             page(StatusCode::OK, "Connected", &body)
         }
-        Err(fault) => failed(&fault),
+        Err(fault) => told(&fault.message, &fault.remedy, fault.code.as_str()),
     }
 }
 
@@ -160,12 +162,11 @@ fn gone(status: StatusCode) -> Response<Body> {
 }
 
 fn failed(fault: &ConnectFault) -> Response<Body> {
-    let body = format!(
-        "<p>{}.</p>\n<p>What helps: {}.</p>\n<p><code>{}</code></p>",
-        escaped(&fault.message),
-        escaped(&fault.remedy),
-        fault.reason
-    );
+    told(&fault.message, &fault.remedy, fault.reason)
+}
+
+fn told(message: &str, remedy: &str, word: &str) -> Response<Body> {
+    let body = format!("<p>{}.</p>\n<p>What helps: {}.</p>\n<p><code>{}</code></p>", escaped(message), escaped(remedy), escaped(word));
     page(StatusCode::BAD_REQUEST, "Not connected", &body)
 }
 

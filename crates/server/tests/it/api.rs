@@ -20,6 +20,11 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {self:?}"))
     }
 
+    /// Every byte of it.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}\r\n\r\n{}", self.head, self.body)
+    }
+
     /// A header; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.head.lines().find_map(|line| line.split_once(": ").filter(|(given, _)| given.eq_ignore_ascii_case(name)));

@@ -196,7 +196,7 @@ fn every_operation_is_done_for_those_who_may_and_for_nobody_else() {
     for operation in &operations {
         for who in EVERYBODY {
             let expected = expected(who, operation);
-            if expected < 300 || expected >= 409 {
+            if !(300..409).contains(&expected) {
                 restore(&town);
                 number += 1;
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bailiwick_gateway::operations::connection;
 use bailiwick_gateway::{Gateway, LoadedManifest, Returned, Setup};
 use bailiwick_model::config::Config;
 use bailiwick_model::manifest::Manifest;
@@ -166,7 +167,7 @@ impl Bench {
         let (started, browser) = connections.start_in_browser(&org(), &ticket, None).await.unwrap();
         let back = provider.approve(started.authorization_url.expose_secret());
         let path = Url::parse(&back).unwrap().path().to_owned();
-        connections.finish_in_browser(&browser, &path, returned(&back)).await.unwrap();
+        connection::finish_in_browser(&self.gateway().page_operations(), &browser, &path, returned(&back)).await.unwrap();
     }
 
     /// A client of Ann's agent, at one of the replicas.

@@ -83,7 +83,7 @@ fn stories() -> Vec<Story> {
 async fn a_connection_lives_through_all_its_days_at_every_provider() {
     for story in stories() {
         println!("{}", story.profile);
-        live(story).await;
+        Box::pin(live(story)).await;
     }
 }
 
