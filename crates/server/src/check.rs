@@ -133,10 +133,11 @@ const OF_MANIFESTS: [&str; 16] = [
     "agent_id",
     "compat",
 ];
-const OF_CONFIGURATIONS: [&str; 18] = [
+const OF_CONFIGURATIONS: [&str; 19] = [
     "allowed_hosts",
     "allowed_origins",
     "auth",
+    "connections",
     "database",
     "feedback",
     "instructions",
