@@ -7,6 +7,7 @@ mod habits;
 mod http;
 mod ledger;
 mod register;
+mod repeat;
 mod token;
 
 use std::io::{Read as _, Write as _};
@@ -137,6 +138,12 @@ impl Provider {
     #[must_use]
     pub fn accepts(&self, access_token: &str) -> bool {
         self.desk.ledger().scopes_of(access_token).is_some()
+    }
+
+    /// Every code, token and client secret that was handed out, in order.
+    #[must_use]
+    pub fn minted(&self) -> Vec<String> {
+        self.desk.ledger().minted.clone()
     }
 
     /// Families of tokens that were revoked, by whomever.

@@ -20,6 +20,11 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|cause| panic!("{cause}: {self:?}"))
     }
 
+    /// Every byte of it.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}\r\n\r\n{}", self.head, self.body)
+    }
+
     /// A header; empty when there is none.
     pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.head.lines().find_map(|line| line.split_once(": ").filter(|(given, _)| given.eq_ignore_ascii_case(name)));
@@ -125,7 +130,11 @@ const PEOPLE: [(&str, &str, &str, &str); 6] = [
 impl Town {
     /// `more` is added to the configuration.
     pub(crate) fn new(more: &str) -> Self {
-        let setup = setup(more);
+        Self::of(setup(more))
+    }
+
+    /// The same around this program.
+    pub(crate) fn of(setup: AppSetup) -> Self {
         for org in ["acme", "beta", "ops"] {
             done(&setup, &["org", "create", org]);
         }

@@ -131,7 +131,7 @@ impl Round {
 }
 
 /// The canary as it would stand in text, JSON, an address, Base64 (also behind a user name) and hexadecimal.
-fn spellings(canary: &str) -> Vec<String> {
+pub(crate) fn spellings(canary: &str) -> Vec<String> {
     let inside = |text: &str| {
         let quoted = serde_json::to_string(text).unwrap();
         quoted[1..quoted.len() - 1].to_owned()
@@ -147,6 +147,7 @@ fn spellings(canary: &str) -> Vec<String> {
     vec![
         canary.to_owned(),
         inside(&twice),
+        once.replace('/', "\\/"),
         twice,
         once,
         percent(b""),
@@ -280,7 +281,7 @@ async fn round(place: &Place, number: u64, url: &str, mail_port: u16, status: &A
 }
 
 /// Every file that is kept, as bytes.
-fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
+pub(crate) fn files(dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -42,6 +42,7 @@ mod stdio;
 mod stop;
 mod stories;
 mod support;
+mod tokens;
 mod tool_table;
 mod validate;
 mod vault;

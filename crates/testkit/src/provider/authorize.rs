@@ -55,7 +55,7 @@ pub(super) fn decide(desk: &Desk, habits: &Habits, sent: &Sent) -> Response<Body
     if sent.param("decision") != Some("approve") {
         return redirect(&back(desk, habits, &flow.redirect_uri, &flow.state, &[("error", "access_denied")]));
     }
-    let code = ledger.make("code");
+    let code = ledger.mint("code", habits);
     let to = back(desk, habits, &flow.redirect_uri, &flow.state, &[("code", &code)]);
     ledger.codes.insert(code, flow);
     redirect(&to)

@@ -128,6 +128,11 @@ pub struct Habits {
     pub expires_in: u64,
     /// Tools that need a scope beyond those of the default.
     pub tool_scopes: BTreeMap<String, String>,
+    /// Codes, tokens and secrets are random values that this number decides, with every sign that a token may hold.
+    pub random_values: Option<u64>,
+    /// Every credential is said back wherever a text may stand: in what the MCP server lists, answers, tells and asks, in challenges, in
+    /// refusals, in scopes. The MCP server then has tools for it, each named `repeat_` and more.
+    pub repeats_credentials: bool,
     /// What the MCP server does.
     pub behaviour: Behaviour,
 }
@@ -165,6 +170,8 @@ impl Default for Habits {
             tells_iss: true,
             expires_in: 3600,
             tool_scopes: [("write_note".to_owned(), "admin".to_owned())].into(),
+            random_values: None,
+            repeats_credentials: false,
             behaviour: Behaviour::default(),
         }
     }

@@ -16,7 +16,7 @@ use url::form_urlencoded;
 
 use super::habits::{Habits, Revocation};
 use super::ledger::Sent;
-use super::{Desk, authorize, documents, register, token};
+use super::{Desk, authorize, documents, register, repeat, token};
 use crate::upstream::http::{Body, Cut, respond, whole};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -55,7 +55,13 @@ async fn handle(desk: Arc<Desk>, stop: watch::Sender<bool>, request: Request<Inc
     if sent.path == habits.mcp_path {
         return match refuse(&desk, &habits, &sent) {
             Some(refusal) => Ok(refusal),
-            None => respond(desk.mcp.clone(), stop, 0, &parts, &body).await,
+            None => {
+                if habits.repeats_credentials {
+                    let told = repeat::told(&repeat::credentials(&sent));
+                    desk.mcp.set(|behaviour| *behaviour = repeat::behaviour(&habits.behaviour, &told));
+                }
+                respond(desk.mcp.clone(), stop, 0, &parts, &body).await
+            }
         };
     }
     answer(&desk, &habits, &sent, &parts.method)
@@ -104,25 +110,28 @@ fn refuse(desk: &Desk, habits: &Habits, sent: &Sent) -> Option<Response<Body>> {
     let given = sent.header("authorization").and_then(|value| value.split_once(' '));
     let spelled = given.filter(|(scheme, _)| if habits.exact_scheme { *scheme == "Bearer" } else { scheme.eq_ignore_ascii_case("bearer") });
     let ledger = desk.ledger();
+    let heard = given.map(|(_, token)| token).filter(|_| habits.repeats_credentials);
     let scopes = spelled.and_then(|(_, token)| ledger.scopes_of(token));
     let metadata = habits.challenge_names_document.then(|| format!("resource_metadata=\"{}\"", documents::address(desk, habits)));
-    let scope = |scope: &str| format!("scope=\"{scope}\"");
+    let scope = |scope: &str| format!("scope=\"{}\"", [Some(scope), heard].into_iter().flatten().collect::<Vec<_>>().join(" "));
+    let said = heard.map(repeat::in_challenge);
+    let body = said.as_deref().unwrap_or("a token is needed");
     let Some(scopes) = scopes else {
         let error = given.map(|_| "error=\"invalid_token\"".to_owned());
-        let params = [error, metadata, habits.challenge_scope.as_deref().map(scope)];
-        return Some(challenge(StatusCode::UNAUTHORIZED, params.into_iter().flatten()));
+        let params = [error, metadata, habits.challenge_scope.as_deref().map(scope), said.clone()];
+        return Some(challenge(StatusCode::UNAUTHORIZED, body, params.into_iter().flatten()));
     };
     let message = sent.json();
     let tool = message["params"]["name"].as_str().filter(|_| message["method"] == "tools/call");
     let needed = habits.tool_scopes.get(tool?).filter(|needed| !scopes.contains(needed))?;
-    let params = [Some("error=\"insufficient_scope\"".to_owned()), metadata, Some(scope(needed))];
-    Some(challenge(StatusCode::FORBIDDEN, params.into_iter().flatten()))
+    let params = [Some("error=\"insufficient_scope\"".to_owned()), metadata, Some(scope(needed)), said.clone()];
+    Some(challenge(StatusCode::FORBIDDEN, body, params.into_iter().flatten()))
 }
 
-fn challenge(status: StatusCode, params: impl Iterator<Item = String>) -> Response<Body> {
+fn challenge(status: StatusCode, body: &str, params: impl Iterator<Item = String>) -> Response<Body> {
     let params: Vec<String> = params.collect();
     let value = if params.is_empty() { "Bearer".to_owned() } else { format!("Bearer {}", params.join(", ")) };
-    let mut response = text(status, "a token is needed");
+    let mut response = text(status, body);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, value.try_into().expect("a challenge in a header"));
     response
 }

@@ -3,7 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use super::habits::Habits;
+
+/// Signs of a token (RFC 6750 section 2.1), the plain ones in front.
+const SIGNS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/=";
+/// Those that every grammar takes: letters, digits and the first three others.
+const PLAIN_SIGNS: usize = 65;
 /// Requests kept.
 const SENT_MAX: usize = 100_000;
 
@@ -99,6 +106,8 @@ pub(super) struct Ledger {
     access: BTreeMap<String, usize>,
     /// So many refresh replies will be lost.
     pub(super) losing: u32,
+    /// Every code, token and secret that was handed out.
+    pub(super) minted: Vec<String>,
     made: u64,
 }
 
@@ -114,8 +123,16 @@ impl Ledger {
         format!("fake-{what}-{:06}", self.made)
     }
 
-    pub(super) fn grant_access(&mut self, family: usize) -> String {
-        let token = self.make("access");
+    /// A value that is nobody else's to know.
+    pub(super) fn mint(&mut self, what: &str, habits: &Habits) -> String {
+        let name = self.make(what);
+        let value = habits.random_values.map_or(name, |seed| random(seed, self.made));
+        self.minted.push(value.clone());
+        value
+    }
+
+    pub(super) fn grant_access(&mut self, family: usize, habits: &Habits) -> String {
+        let token = self.mint("access", habits);
         self.access.insert(token.clone(), family);
         token
     }
@@ -151,4 +168,13 @@ impl Ledger {
         }
         self.access.remove(token);
     }
+}
+
+/// 24 to 55 signs. Every third value has no sign that is special anywhere, so that it passes for a word.
+fn random(seed: u64, number: u64) -> String {
+    let block = |part: u8| Sha256::digest([&seed.to_le_bytes()[..], &number.to_le_bytes(), &[part]].concat());
+    let signs = if number.is_multiple_of(3) { &SIGNS[..PLAIN_SIGNS] } else { SIGNS };
+    let bytes: Vec<u8> = block(0).iter().chain(&block(1)).copied().collect();
+    let length = 24 + usize::from(bytes[63] % 32);
+    bytes.iter().take(length).map(|byte| char::from(signs[usize::from(*byte) % signs.len()])).collect()
 }

@@ -19,7 +19,7 @@ pub(super) fn register(desk: &Desk, habits: &Habits, sent: &Sent) -> Response<Bo
     let mut ledger = desk.ledger();
     let client_id = ledger.make("client");
     let confidential = habits.registers_with_secret_until.is_some() || asked["token_endpoint_auth_method"] != "none";
-    let secret = confidential.then(|| ledger.make("secret"));
+    let secret = confidential.then(|| ledger.mint("secret", habits));
     let mut reply = json!({
         "client_id": client_id, "redirect_uris": redirects, "client_name": asked["client_name"],
         "token_endpoint_auth_method": asked["token_endpoint_auth_method"],

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use super::habits::{Habits, RefreshRule};
 use super::http::{Answered, json as answer};
 use super::ledger::{Family, Ledger, Sent};
-use super::{Desk, register};
+use super::{Desk, register, repeat};
 use crate::upstream::http::{Body, Cut};
 
 /// A refusal: the code of RFC 6749, and the word of a provider that has its own.
@@ -34,26 +34,38 @@ pub(super) fn grant(desk: &Desk, habits: &Habits, sent: &Sent) -> Answered {
         return Err(Cut);
     }
     Ok(match reply {
-        Ok(reply) => answer(StatusCode::OK, &reply),
-        Err(refused) => refusal(habits, &refused),
+        Ok(mut reply) => {
+            if habits.repeats_credentials {
+                repeat::in_grant(&mut reply, sent, habits.commas);
+            }
+            answer(StatusCode::OK, &reply)
+        }
+        Err(refused) => refusal(habits, &refused, sent),
     })
 }
 
 pub(super) fn revoke(desk: &Desk, habits: &Habits, sent: &Sent) -> Response<Body> {
     let mut ledger = desk.ledger();
     if let Err(refused) = client_of(&ledger, habits, sent) {
-        return refusal(habits, &refused);
+        return refusal(habits, &refused, sent);
     }
     ledger.revoke(sent.field("token").unwrap_or_default());
-    answer(StatusCode::OK, &json!({}))
+    let reply = if habits.repeats_credentials { json!({"told": repeat::told(&repeat::credentials(sent))}) } else { json!({}) };
+    answer(StatusCode::OK, &reply)
 }
 
-fn refusal(habits: &Habits, refused: &Refused) -> Response<Body> {
-    if habits.refuses_with_ok {
-        return answer(StatusCode::OK, &json!({"error": refused.1, "error_description": "the fake refuses"}));
+fn refusal(habits: &Habits, refused: &Refused, sent: &Sent) -> Response<Body> {
+    let word = if habits.refuses_with_ok { refused.1 } else { refused.0 };
+    let mut reply = json!({"error": word, "error_description": "the fake refuses"});
+    if habits.repeats_credentials {
+        repeat::in_refusal(&mut reply, sent);
     }
-    let status = if refused.0 == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
-    answer(status, &json!({"error": refused.0, "error_description": "the fake refuses"}))
+    let status = match refused.0 {
+        _ if habits.refuses_with_ok => StatusCode::OK,
+        "invalid_client" => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    answer(status, &reply)
 }
 
 /// Who sends this: proven in exactly one way, or public.
@@ -74,7 +86,7 @@ fn client_of(ledger: &Ledger, habits: &Habits, sent: &Sent) -> Result<String, Re
     if asserted && secret.is_none() || client.secret == secret { Ok(id) } else { Err(INVALID_CLIENT) }
 }
 
-fn decode_basic(text: &str) -> Option<(String, String)> {
+pub(super) fn decode_basic(text: &str) -> Option<(String, String)> {
     let pair = String::from_utf8(BASE64.decode(text.as_bytes()).ok()?).ok()?;
     let (id, secret) = pair.split_once(':')?;
     let decoded = |part: &str| form_urlencoded::parse(part.as_bytes()).next().map(|(text, _)| text.into_owned());
@@ -96,7 +108,7 @@ fn code(desk: &Desk, habits: &Habits, sent: &Sent, client_id: &str, ledger: &mut
         RefreshRule::OfflineScope => flow.scopes.iter().any(|scope| scope == "offline_access"),
         RefreshRule::Never => false,
     };
-    let refresh = gives_refresh.then(|| ledger.make("refresh"));
+    let refresh = gives_refresh.then(|| ledger.mint("refresh", habits));
     let family = Family {
         client_id: client_id.to_owned(),
         resource: flow.resource,
@@ -130,7 +142,7 @@ fn refresh(habits: &Habits, sent: &Sent, client_id: &str, ledger: &mut Ledger) -
     if !habits.rotates {
         return Ok(tokens(habits, ledger, number, None));
     }
-    let fresh = ledger.make("refresh");
+    let fresh = ledger.mint("refresh", habits);
     let family = &mut ledger.families[number];
     if let Some(old) = family.refresh.replace(fresh.clone()) {
         family.retired.entry(old).or_default();
@@ -153,7 +165,7 @@ fn own(habits: &Habits, sent: &Sent, client_id: &str, ledger: &mut Ledger) -> Va
 }
 
 fn tokens(habits: &Habits, ledger: &mut Ledger, family: usize, refresh: Option<&str>) -> Value {
-    let access = ledger.grant_access(family);
+    let access = ledger.grant_access(family, habits);
     let scope = ledger.families[family].scopes.join(if habits.commas { "," } else { " " });
     let mut reply = json!({"access_token": access, "token_type": habits.token_type, "expires_in": habits.expires_in, "scope": scope});
     if let Some(refresh) = refresh {

@@ -188,6 +188,9 @@ pub enum Fault {
         code: i64,
         /// The message.
         message: String,
+        /// The data.
+        #[serde(default)]
+        data: Option<Value>,
     },
 }
 

@@ -18,7 +18,7 @@ pub(super) fn text(fault: &Fault, id: &str) -> Option<Vec<u8>> {
         Fault::Oversize(bytes) => {
             Some(wire::result(id, &format!(r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#, catalog::text(*bytes))))
         }
-        Fault::Rpc { code, message } => Some(wire::error(id, *code, message, None)),
+        Fault::Rpc { code, message, data } => Some(wire::error(id, *code, message, data.as_ref().map(ToString::to_string).as_deref())),
         Fault::Truncated => {
             let mut whole = wire::result(id, result);
             whole.truncate(whole.len() / 2);

@@ -122,7 +122,7 @@ impl Server {
         self.scene.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set(&self, change: impl FnOnce(&mut Behaviour)) {
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Behaviour)) {
         let mut behaviour = self.scene().behaviour.clone();
         change(&mut behaviour);
         *self.scene.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Scene::new(behaviour));

@@ -18,7 +18,7 @@ async fn wrong_texts() {
     for fault in [Fault::Garbage, Fault::WrongId, Fault::Deep(1000)] {
         assert!(matches!(seen(fault.clone()).await, Seen::Broken(_)), "{fault:?}");
     }
-    let rpc = Fault::Rpc { code: -32603, message: "no \"luck\"".into() };
+    let rpc = Fault::Rpc { code: -32603, message: "no \"luck\"".into(), data: None };
     assert!(matches!(seen(rpc).await, Seen::Rpc { code: -32603, message, .. } if message == "no \"luck\""));
 }
 
