@@ -25,6 +25,7 @@ mod modules;
 mod notifiers;
 mod offers;
 mod outage;
+mod parting;
 mod proof;
 mod recorder;
 mod reference;
