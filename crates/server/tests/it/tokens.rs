@@ -311,6 +311,7 @@ fn no_token_is_ever_seen_again(base: &Base<'_>) {
     export(&walk);
     let mut kept = walk.heard();
     let stderr = walk.town.app.stderr();
+    assert!(stderr.len() < 8 << 20, "not all of it was kept");
     assert!(stderr.contains("DEBUG") || stderr.contains("debug"), "no log at debug level");
     kept.push(("while it ran, stderr".into(), stderr.into_bytes()));
     // What is kept while the program runs, and what is left of it.

@@ -88,6 +88,7 @@ impl Walk {
         self.own(state);
         let rest = answer.whole().replacen(&quoted(url), "", 1).replacen(&quoted(state), "", 1);
         self.hear(format!("{who} {target}"), rest);
+        self.hear("where to", url.replacen(state, "", 1));
         url.to_owned()
     }
 
@@ -138,7 +139,9 @@ impl Walk {
         assert_eq!(page.status, 303, "{page:?}");
         let (location, cookie) = (page.header("location").to_owned(), page.header("set-cookie").to_owned());
         let cookie = cookie.split(';').next().unwrap().to_owned();
-        self.own(&param(&location, "state").unwrap());
+        let state = param(&location, "state").unwrap();
+        self.own(&state);
+        self.hear("where to", location.replacen(&state, "", 1));
         self.own(cookie.split_once('=').unwrap().1);
         self.hear(format!("POST {path}"), page.whole().replacen(&location, "", 1).replacen(&cookie, "", 1));
         (path, cookie, location)
