@@ -49,7 +49,8 @@ class Refusal extends Error {
 /** One operation of the management API. */
 async function api(method, path, body) {
   const headers = { ...authorization, ...(body && { "content-type": "application/json" }) };
-  const answer = await fetch(values.gateway + path, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MS) });
+  const request = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(ANSWER_MS) };
+  const answer = await fetch(values.gateway + path, request);
   const { data, error } = await answer.json();
   if (error) throw new Refusal(`${error.message}; ${error.hint}`, error.error_code);
   return data;
@@ -156,12 +157,14 @@ async function callTool(id) {
     await open(id, link);
   };
   const versionNegotiation = { mode: era === "modern" ? { pin: MODERN } : "legacy" };
-  const client = new Client({ name: "bailiwick-conformance", version: "1.0.0" }, { capabilities: { elicitation: { url: {} } }, versionNegotiation });
+  const capabilities = { elicitation: { url: {} } };
+  const client = new Client({ name: "bailiwick-conformance", version: "1.0.0" }, { capabilities, versionNegotiation });
   client.setRequestHandler("elicitation/create", async ({ params }) => {
     await opened(params.url);
     return { action: "accept" };
   });
-  await client.connect(new StreamableHTTPClientTransport(new URL(`${values.gateway}/mcp/servers/${SERVER}`), { requestInit: { headers: authorization } }));
+  const endpoint = new URL(`${values.gateway}/mcp/servers/${SERVER}`);
+  await client.connect(new StreamableHTTPClientTransport(endpoint, { requestInit: { headers: authorization } }));
   await listed(client);
   const call = () => client.callTool({ name: TOOL, arguments: {} }, { timeout: ANSWER_MS });
   let result;
