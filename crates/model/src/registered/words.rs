@@ -183,6 +183,6 @@ mod tests {
             assert!(TokenStatus::parse(word).is_err(), "{word}");
         }
         let all = [NewToolsPolicy::ALL.len(), CredentialFallback::ALL.len(), AuthMethod::ALL.len(), ServerEra::ALL.len()];
-        assert_eq!(all, [3; 4]);
+        assert_eq!(all, [3, 3, 4, 3]);
     }
 }

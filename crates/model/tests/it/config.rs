@@ -80,6 +80,7 @@ audit: {mode: best-effort, retention_days: 0}
 instructions: {text: Hello., readme: Read., blocklist: {Ann Example: word, Beta: substring}, forbid_attribution: false, require_frontmatter: true}
 runs: {idle_minutes: 5, implicit: false}
 feedback: true
+connections: {client_name: Acme Gateway, client_metadata_url: "https://gw.example.com/client.json", allow_hosts: [Mcp.example.com], profiles: {git.example.com: github}, allow_private: [10.0.0.0/8], allow_loopback_http: true}
 log: {format: json, filter: "info,x=debug"}
 shutdown: {ready_delay_seconds: 0, drain_seconds: 10}
 "#;
@@ -92,6 +93,12 @@ fn every_key_is_read() {
     assert!(!instructions.rules.forbid_attribution && instructions.rules.require_frontmatter);
     assert_eq!(config.runs, Some(RunsConfig { idle: Duration::from_secs(300), implicit: false }));
     assert!(config.feedback);
+    let connections = config.connections.as_ref().unwrap();
+    assert_eq!(connections.client_name, "Acme Gateway");
+    assert_eq!(connections.client_metadata_url.as_deref(), Some("https://gw.example.com/client.json"));
+    assert_eq!(connections.allow_hosts.as_deref(), Some(&["mcp.example.com".to_owned()][..]), "in lower case");
+    assert_eq!(connections.profiles, [("git.example.com".to_owned(), "github".to_owned())]);
+    assert!(connections.allow_loopback_http && connections.allow_private.len() == 1);
     assert_eq!((config.listen.0.to_string().as_str(), config.auth), ("[::1]:9000", AuthMode::Key));
     assert_eq!((config.public_url.as_deref(), config.path.as_str()), (Some("https://gw.example.com/base"), "/agents/mcp"));
     assert_eq!(config.allowed_hosts, ["gw.example.com", "gw.example.com:8443", "[::1]:9000"]);

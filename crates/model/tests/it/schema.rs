@@ -137,7 +137,8 @@ fn writing_the_defaults_out_changes_nothing() {
     assert!(written["limits"]["json_depth_max"] == 64 && written["auth"] == "key", "{written}");
     // These are switched on by being there; what their own defaults say is compared with nothing being said in them.
     let (mut written, mut bare) = (written, json!({}));
-    let switched = ["instructions", "runs"].map(|section| (section, written.as_object_mut().unwrap().remove(section).unwrap()));
+    let switched =
+        ["instructions", "runs", "connections"].map(|section| (section, written.as_object_mut().unwrap().remove(section).unwrap()));
     for (section, own) in &switched {
         bare[section] = json!({});
         written[section] = own.clone();

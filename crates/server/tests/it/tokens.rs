@@ -102,7 +102,8 @@ fn link_of(called: Result<Value, Fault>) -> String {
 
 /// Everything that a server can say, asked for.
 fn use_all(walk: &Walk, client: &Client, place: &Place<'_>) {
-    assert!(is_good(&walk.call(client, &place.tool("echo")).unwrap()));
+    let said = walk.call(client, &place.tool("echo")).unwrap();
+    assert!(is_good(&said), "{said}");
     let said = walk.call(client, &place.tool("repeat_result")).unwrap();
     assert!(is_good(&said) && said.to_string().contains(MASKED), "{said}");
     let failed = walk.call(client, &place.tool("repeat_failure")).unwrap();
