@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bailiwick_mcp::client::{FaultKind, Outgoing, Question, UpstreamFault};
+use bailiwick_mcp::client::{Demand, FaultKind, Outgoing, Question, UpstreamFault};
 use bailiwick_mcp::{Era, Json, RpcError, error};
 use bailiwick_model::Code;
 use bailiwick_modules::{CallContext, Cancel as Flag, ToolModule, ToolOutput};
@@ -20,8 +20,9 @@ use crate::house::{self, HouseTool};
 use crate::refusal::Refusal;
 use crate::servers::{Link, Server};
 
-/// Times that one call is sent again with something better after the server refused what was lent.
-const RENEWALS_MAX: usize = 1;
+/// Times that one call is sent again with something better after the server refused what was lent: what another has got meanwhile, and what
+/// is got for it (security reference section 10).
+const RENEWALS_MAX: usize = 2;
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -131,7 +132,7 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
                 return Raw::Error(error);
             }
             // The server executed nothing. What was lent may be out of date, or not be enough for this tool.
-            Err(UpstreamFault { kind: FaultKind::Auth(demand), .. }) if link.loan.is_some() && renewals < RENEWALS_MAX => {
+            Err(UpstreamFault { kind: FaultKind::Auth(demand), .. }) if link.loan.is_some() && renewals < renewals_max(&demand) => {
                 renewals += 1;
                 match server.renew(story.caller.scope(), &link, &demand).await {
                     Ok(renewed) => {
@@ -161,6 +162,11 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
         }
     }
     Raw::Failed(ask_back::cannot_be_asked().because("the server asks without end"))
+}
+
+/// A token that is refused may have been replaced by one that has ended as well; consent is either enough or it is not.
+fn renewals_max(demand: &Demand) -> usize {
+    if demand.status == 401 { RENEWALS_MAX } else { 1 }
 }
 
 /// The way to the server for this caller, with what is lent to him.
