@@ -111,7 +111,7 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
         Err(raw) => return raw,
     };
     let mut params = params(story, name);
-    let mut renewals = 0;
+    let (mut renewals, mut reopened) = (0, false);
     for _ in 0..ROUNDS_MAX {
         let answered = if story.era == Era::Modern && server.offer().is_legacy {
             match ask_for_modern(server, &link, name, tool, story, &params).await {
@@ -142,6 +142,15 @@ async fn to_server(gateway: &Gateway, server: &Server, name: &str, tool: &Tool, 
                     }
                     Err(unlent) => return unlent_raw(server, unlent),
                 }
+            }
+            // The way was closed under the call, before anything was sent: the connection was made anew, or taken away.
+            Err(UpstreamFault { kind: FaultKind::Closed, sent: false, .. }) if link.loan.is_some() && !reopened => {
+                reopened = true;
+                link = match lent(server, story).await {
+                    Ok(link) => link,
+                    Err(raw) => return raw,
+                };
+                continue;
             }
             // The detail may quote the server, and with it a credential that the server was given.
             Err(fault) => {

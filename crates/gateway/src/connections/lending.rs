@@ -181,7 +181,7 @@ impl Lending {
                 Purse::Nothing => self.record().mode == Some(RegistrationMode::None),
             };
             if !counts {
-                self.drop_line(&purse);
+                self.drop_exactly(&purse, &line);
             }
         }
         Ok(())
@@ -411,6 +411,14 @@ impl Lending {
         if self.fresh.swap(false, Ordering::Relaxed) {
             self.wanted.notify_one();
         }
+    }
+
+    /// Drops this very line: meanwhile another may stand in its place, for a connection that was made anew.
+    fn drop_exactly(&self, purse: &Purse, line: &Arc<Line>) {
+        let mut lines = self.lines.lock();
+        let old = if lines.get(purse).is_some_and(|known| Arc::ptr_eq(known, line)) { lines.remove(purse) } else { None };
+        drop(lines);
+        self.close_soon(old);
     }
 
     fn drop_line(&self, purse: &Purse) {
